@@ -54,9 +54,7 @@ def _truncated_inverse_gaussian(z: Array, rng: np.random.Generator) -> Array:
     while todo.size:
         e1, e2 = rng.standard_exponential((2, todo.size))
         x = t / (1.0 + t * e1) ** 2
-        ok = (e1 * e1 <= 2.0 * e2 / t) & (
-            rng.random(todo.size) <= np.exp(-0.5 * z[todo] ** 2 * x)
-        )
+        ok = (e1 * e1 <= 2.0 * e2 / t) & (rng.random(todo.size) <= np.exp(-0.5 * z[todo] ** 2 * x))
         out[todo[ok]] = x[ok]
         todo = todo[~ok]
     # mu <= t: unrestricted draws (Michael, Schucany & Haas 1976) until one is below t.
@@ -256,6 +254,11 @@ def _logsumexp(a: Array, axis: int) -> Array:
     return np.log(np.exp(a - top).sum(axis=axis)) + np.squeeze(top, axis)
 
 
+def _dot(a: Array, x: Array) -> Array:
+    """Compute ``a @ x`` as one matrix-vector product (faster than a stack of small ones)."""
+    return (a.reshape(-1, x.size) @ x).reshape(a.shape[:-1])
+
+
 # --------------------------------------------------------------------------- the learner
 
 
@@ -419,11 +422,11 @@ class NumpyParticleLearner:
         """Learn one row; return the log of its one-step predictive density."""
         x, u = np.asarray(x, float), np.asarray(u, float)
         n = self.log_weights.size
-        psi = self.phi @ u
+        psi = _dot(self.phi, u)
         # log f: Student-t, df 2a, location x'm, scale^2 (b/a) q
-        error = y - self.m @ x
-        vx = (self.V.reshape(-1, x.size) @ x).reshape(self.m.shape)
-        q = 1.0 + vx @ x
+        error = y - _dot(self.m, x)
+        vx = _dot(self.V, x)
+        q = 1.0 + _dot(vx, x)
         if self.n_rows >= self._log_norm.size:
             a = self.a0 + 0.5 * np.arange(2 * self.n_rows + 64)
             self._log_norm = gammaln(a + 0.5) - gammaln(a) - 0.5 * np.log(2.0 * np.pi)

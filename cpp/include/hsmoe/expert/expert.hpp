@@ -1,0 +1,39 @@
+// The seam for experts.  An expert kind keeps `fields()` numbers a particle for all its K experts and
+// answers for W particles at once; the filter knows nothing else of it.
+#pragma once
+
+#include <hsmoe/random/stream.hpp>
+#include <hsmoe/row.hpp>
+
+namespace hsmoe {
+
+/// Predictive components of the K experts: Student-t (or normal, df = infinity) by lane.
+template <int W>
+struct Components {
+  Lane<W>*loc, *scale, *df;  // (K) each
+};
+
+template <int W>
+class Expert {
+ public:
+  virtual ~Expert() = default;
+  virtual int fields() const = 0;        // doubles a particle, all experts
+  virtual int work_lanes() const = 0;    // scratch lanes that the calls below may use
+  virtual void init(double* state, Stream<W>& rng, Mask<W> mask) const = 0;
+  /// log_f[k] = log f_k(y | x); components of the forecast too when asked for.
+  virtual void log_density(const double* state, const Row& row, Lane<W>* log_f, const Components<W>* forecast,
+                           Lane<W>* work) const = 0;
+  /// The forecast alone: row.y is not read.
+  virtual void predict(const double* state, const Row& row, const Components<W>& forecast,
+                       Lane<W>* work) const = 0;
+  /// Learn the row in expert z, for the lanes of the mask.
+  virtual void learn(double* state, const Row& row, Lane<W> z, Stream<W>& rng, Mask<W> mask,
+                     Lane<W>* work) const = 0;
+  /// Posterior means, for reports: coefficients (K, d), noise variance (K), rows allocated (K).
+  virtual void describe(const double* state, int lane, double* coefficients, double* variance,
+                        double* counts) const = 0;
+  /// Whether the numbers of a lane can be the state of a particle (read from a file).
+  virtual bool plausible(const double* state, int lane) const = 0;
+};
+
+}  // namespace hsmoe

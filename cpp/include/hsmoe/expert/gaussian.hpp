@@ -1,0 +1,120 @@
+// Gaussian expert with a conjugate normal-inverse-gamma prior, coefficients and variance integrated out.
+//
+//     y | z=k ~ N(x'beta_k, s2_k)    beta_k | s2_k ~ N(0, s2_k V0 I)    s2_k ~ IG(a0, b0)
+//
+// Collapsed forecast and update (P, m as in linalg/factored_regression.hpp):
+//
+//     e = y - x'm    q = 1 + x'P^-1 x    f = Student-t(y; df 2a, location x'm, scale^2 (b/a) q)
+//     log f = lgamma(a+1/2) - lgamma(a) - log(2 pi b)/2 - log(q)/2 - (a+1/2) log(1 + e^2 / (2 b q))
+//     a += 1/2    b += e^2 / (2q)
+//
+// The first three terms change only when the expert learns: they are kept as `norm`.
+#pragma once
+
+#include <hsmoe/error.hpp>
+#include <hsmoe/expert/expert.hpp>
+#include <hsmoe/expert/gaussian_options.hpp>
+#include <hsmoe/linalg/factored_regression.hpp>
+#include <hsmoe/simd/special.hpp>
+
+namespace hsmoe {
+
+template <int W>
+class GaussianExpert final : public Expert<W> {
+ public:
+  GaussianExpert(int n_experts, int dim, const GaussianOptions& options)
+      : K_(n_experts), d_(dim), options_(options) {
+    check_positive("GaussianExpert", "a0", options.a0);
+    check_positive("GaussianExpert", "b0", options.b0);
+    check_positive("GaussianExpert", "coefficient_variance", options.coefficient_variance);
+  }
+
+  int fields() const override { return K_ * stride(); }
+  int work_lanes() const override { return d_; }
+
+  void init(double* state, Stream<W>&, Mask<W>) const override {
+    for (int k = 0; k < K_; ++k, state += W * stride()) {
+      factor_init<W>(state, d_, 1.0 / options_.coefficient_variance);
+      Lane<W>(options_.a0).store(a(state));
+      Lane<W>(options_.b0).store(b(state));
+      store_norm(state);
+    }
+  }
+
+  void log_density(const double* state, const Row& row, Lane<W>* log_f, const Components<W>* forecast,
+                   Lane<W>* work) const override {
+    for (int k = 0; k < K_; ++k, state += W * stride()) {
+      Lane<W> leverage, mean;
+      factor_solve<W>(state, d_, row.x, work, leverage, mean);
+      const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));
+      const Lane<W> e = row.y - mean, q = 1.0 + leverage;
+      log_f[k] = Lane<W>::load(norm(state)) - 0.5 * log(q) - (shape + 0.5) * log1p(e * e / (2.0 * rate * q));
+      if (forecast) store_component(*forecast, k, mean, q, shape, rate);
+    }
+  }
+
+  void predict(const double* state, const Row& row, const Components<W>& forecast,
+               Lane<W>* work) const override {
+    for (int k = 0; k < K_; ++k, state += W * stride()) {
+      Lane<W> leverage, mean;
+      factor_solve<W>(state, d_, row.x, work, leverage, mean);
+      store_component(forecast, k, mean, 1.0 + leverage, Lane<W>::load(a(state)), Lane<W>::load(b(state)));
+    }
+  }
+
+  void learn(double* state, const Row& row, Lane<W> z, Stream<W>&, Mask<W> mask,
+             Lane<W>* work) const override {
+    for (int k = 0; k < K_; ++k, state += W * stride()) {
+      const Mask<W> chosen = mask & (z == Lane<W>(double(k)));
+      if (!any(chosen)) continue;
+      const Lane<W> one = select(chosen, Lane<W>(1.0), Lane<W>(0.0));
+      const Lane<W> growth = factor_update<W>(state, d_, row.x, row.y, one, work);
+      (Lane<W>::load(a(state)) + 0.5 * one).store(a(state));
+      (Lane<W>::load(b(state)) + 0.5 * growth).store(b(state));
+      store_norm(state);
+    }
+  }
+
+  void describe(const double* state, int lane, double* coefficients, double* variance,
+                double* counts) const override {
+    std::vector<Lane<W>> m(d_);
+    for (int k = 0; k < K_; ++k, state += W * stride()) {
+      factor_mean<W>(state, d_, nullptr, m.data());
+      for (int j = 0; j < d_; ++j) coefficients[k * d_ + j] = m[j][lane];
+      const double shape = a(state)[lane], rate = b(state)[lane];
+      variance[k] = shape > 1 ? rate / (shape - 1) : std::numeric_limits<double>::infinity();
+      counts[k] = 2 * (shape - options_.a0);
+    }
+  }
+  bool plausible(const double* state, int lane) const override {
+    for (int k = 0; k < K_; ++k, state += W * stride()) {
+      const double* pivot = state + lane;
+      for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j)
+        if (!(*pivot > 0)) return false;
+      if (!(a(state)[lane] > 0 && b(state)[lane] > 0)) return false;
+    }
+    return true;
+  }
+
+ private:
+  int stride() const { return factor_size(d_) + 3; }
+  template <class T> T* a(T* state) const { return state + W * factor_size(d_); }
+  template <class T> T* b(T* state) const { return a(state) + W; }
+  template <class T> T* norm(T* state) const { return b(state) + W; }
+
+  void store_norm(double* state) const {
+    const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));
+    (lgamma_half_difference(shape) - 0.5 * log(6.283185307179586477 * rate)).store(norm(state));
+  }
+  static HSMOE_INLINE void store_component(const Components<W>& out, int k, Lane<W> mean, Lane<W> q,
+                                           Lane<W> shape, Lane<W> rate) {
+    out.loc[k] = mean;
+    out.scale[k] = sqrt(rate / shape * q);
+    out.df[k] = 2.0 * shape;
+  }
+
+  int K_, d_;
+  GaussianOptions options_;
+};
+
+}  // namespace hsmoe

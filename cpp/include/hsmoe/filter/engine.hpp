@@ -1,0 +1,115 @@
+// The face of the engine: plain doubles in and out, no lanes.  ParticleFilter<W> implements it.
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <hsmoe/expert/gaussian_options.hpp>
+#include <hsmoe/gate/gate.hpp>
+#include <hsmoe/prior/prior_options.hpp>
+#include <hsmoe/types.hpp>
+
+namespace hsmoe {
+
+struct EngineConfig {
+  int n_experts = 1, n_particles = 1, n_islands = 1;
+  int expert_dim = 1, gate_dim = 1;
+  std::vector<Index> tree;    // (K-1) x 3
+  std::vector<Index> leaves;  // K
+  PriorOptions gate_prior;
+  GaussianOptions expert;
+  double ess_threshold = 0.5;
+  PhiKernel phi_kernel = PhiKernel::sweep;
+};
+
+/// n rows of designs with their leading ones, row-major.
+struct Rows {
+  Index n;
+  const double* X;  // (n, expert_dim)
+  const double* U;  // (n, gate_dim)
+  const double* y;  // (n), null where only designs are needed
+};
+
+/// Per-row results of learning; null members are not filled.
+struct LearnPath {
+  double* log_evidence = nullptr;  // cumulative, pooled over islands, after the row
+  double* ess = nullptr;           // sum over islands, after the row, before resampling
+  Index* resampled = nullptr;      // islands that resampled on the row
+};
+
+/// Per-row forecasts made before the row was learned; null members are not filled.
+struct ForecastPath {
+  double *mean = nullptr, *variance = nullptr, *log_density = nullptr, *cdf = nullptr, *crps = nullptr;
+};
+
+struct ResamplingEvent {
+  Index row, island;
+  double ess;
+  Index unique;  // distinct ancestors
+};
+
+/// Everything that a run needs to continue bit for bit, in particle order (free of W).
+struct EngineState {
+  Index n_rows = 0;
+  std::vector<double> particles;            // (islands, particles, fields)
+  std::vector<double> log_weight;           // (islands, particles), normalised by island
+  std::vector<double> island_log_evidence;  // (islands)
+  std::vector<std::uint64_t> streams;       // (islands, particles + 1, 4); the last of an island is its own
+  std::vector<ResamplingEvent> resampling_log;
+};
+
+struct ParticleReport {
+  double weight, global_scale;
+  std::vector<double> phi, local_scale, inclusion;          // (n_splits, p)
+  std::vector<double> coefficients, noise_variance, counts;  // (K, d), (K), (K)
+};
+
+class Engine {
+ public:
+  using Poll = std::function<void()>;  // called between rows; may throw to stop
+
+  virtual ~Engine() = default;
+
+  /// Learn rows in order.  All or nothing: after an exception the engine is as it was.
+  virtual void learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast,
+                     const Poll& poll) = 0;
+
+  // Forecasts for rows, nothing learned.
+  virtual void moments(const Rows& rows, int n_jobs, double* mean, double* variance) const = 0;
+  virtual void quantiles(const Rows& rows, const double* probs, int n_probs, int n_jobs, double* out) const = 0;
+  virtual void cdf(const Rows& rows, int n_jobs, double* out) const = 0;
+  virtual void log_density(const Rows& rows, int n_jobs, double* out) const = 0;
+  virtual void crps(const Rows& rows, int n_jobs, double* out) const = 0;
+  virtual void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const = 0;
+  virtual void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const = 0;
+  virtual void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const = 0;
+
+  // Reports.
+  virtual std::vector<double> gate_inclusion() const = 0;
+  virtual std::vector<double> expert_counts() const = 0;
+  virtual ParticleReport particle(Index i) const = 0;  // -1: the heaviest
+  virtual double log_evidence() const = 0;
+  virtual const std::vector<double>& island_log_evidence() const = 0;
+  virtual std::vector<double> ess() const = 0;
+  virtual const std::vector<ResamplingEvent>& resampling_log() const = 0;
+  virtual Index n_rows() const = 0;
+  virtual Index n_bytes() const = 0;
+  virtual int n_splits() const = 0;
+  virtual const EngineConfig& config() const = 0;
+
+  virtual EngineState state() const = 0;
+  /// Throws InvalidArgument naming the array, and stays as it was, if the state cannot be this engine's.
+  virtual void set_state(const EngineState& state) = 0;
+};
+
+/// seeds: (islands, particles + 1, 4) words.
+template <int W>
+std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
+
+/// With the lanes of this build.
+std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
+
+}  // namespace hsmoe

@@ -1,0 +1,106 @@
+// Particle learning (Carvalho, Johannes, Lopes & Polson 2010) over islands of particles.  One row:
+//
+//   1. weigh:      increment_i = log sum_k g_k(u; phi_i) f_k(y | x; statistics_i), in every particle
+//   2. reweight:   log Z += log sum_i W_i exp(increment_i); systematic resampling below the ESS threshold
+//   3. propagate:  z ~ Cat(g_k f_k) with the phi that entered the weight; then the expert z and the gate
+//                  learn the row, and phi and the scales are refreshed
+//
+// Steps 1 and 3 run over blocks of W particles on any number of threads; 3 of a row and 1 of the next are
+// one pass over the block.  Step 2 is serial and in particle order: the same bits for any thread count.
+// Row by row and in chunks is the same code path, hence the same bits.
+#pragma once
+
+#include <chrono>
+#include <cmath>
+
+#include <hsmoe/error.hpp>
+#include <hsmoe/expert/expert.hpp>
+#include <hsmoe/filter/engine.hpp>
+#include <hsmoe/filter/forecast_batch.hpp>
+#include <hsmoe/filter/particle_store.hpp>
+#include <hsmoe/filter/resampling.hpp>
+#include <hsmoe/filter/thread_pool.hpp>
+#include <hsmoe/filter/weights.hpp>
+
+namespace hsmoe {
+
+template <int W>
+class ParticleFilter final : public Engine {
+ public:
+  ParticleFilter(const EngineConfig& config, std::unique_ptr<Expert<W>> expert, std::unique_ptr<Gate<W>> gate,
+                 const std::vector<std::uint64_t>& seeds);
+
+  void learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast,
+             const Poll& poll) override;
+
+  void moments(const Rows& rows, int n_jobs, double* mean, double* variance) const override;
+  void quantiles(const Rows& rows, const double* probs, int n_probs, int n_jobs, double* out) const override;
+  void cdf(const Rows& rows, int n_jobs, double* out) const override;
+  void log_density(const Rows& rows, int n_jobs, double* out) const override;
+  void crps(const Rows& rows, int n_jobs, double* out) const override;
+  void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const override;
+  void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const override;
+  void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const override;
+
+  std::vector<double> gate_inclusion() const override;
+  std::vector<double> expert_counts() const override;
+  ParticleReport particle(Index i) const override;
+  double log_evidence() const override { return pooled_log_evidence(population_.island_log_evidence); }
+  const std::vector<double>& island_log_evidence() const override { return population_.island_log_evidence; }
+  std::vector<double> ess() const override;
+  const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
+  Index n_rows() const override { return n_rows_; }
+  Index n_bytes() const override;
+  int n_splits() const override { return gate_->n_splits(); }
+  const EngineConfig& config() const override { return config_; }
+  EngineState state() const override;
+  void set_state(const EngineState& state) override;
+
+ private:
+  // What a run changes; copied to undo a call that failed.
+  struct Population {
+    ParticleStore<W> store;
+    AlignedVector<std::uint64_t> streams;          // block b: 4 x W words
+    std::vector<std::uint64_t> island_streams;     // 4 words an island
+    std::vector<double> log_weight;                // (islands, particles), normalised by island
+    std::vector<double> island_log_evidence;
+  };
+  // Scratch of one thread.
+  struct Scratch {
+    AlignedVector<double> lanes;
+    std::vector<double> uu;
+  };
+
+  Row row_at(const Rows& rows, Index i, std::vector<double>& uu) const;
+  void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
+  void propagate(Index block, const Row& row, Scratch& scratch);
+  void reweight_islands(Index row_in_call, std::vector<double>& growth);
+  Index resample_islands();
+  Index n_particles() const { return config_.n_particles; }
+  Index n_islands() const { return config_.n_islands; }
+  double* weights_of(Index island) { return weight_.data() + island * n_particles(); }
+  static double pooled_log_evidence(const std::vector<double>& island);
+  std::vector<double> pooled_weights() const;
+  std::vector<Scratch> scratches(int n_threads) const;
+  template <class PerRow>  // per_row(row index, mixture view, workspace)
+  void for_each_forecast(const Rows& rows, int n_jobs, PerRow&& per_row) const;
+  Index memo_offset() const { return config_.n_experts; }
+  double* memory(Index block) { return memory_.data() + block * memory_lanes_ * W; }
+
+  EngineConfig config_;
+  std::unique_ptr<Expert<W>> expert_;
+  std::unique_ptr<Gate<W>> gate_;
+  Population population_;
+  Index n_rows_ = 0;
+  std::vector<ResamplingEvent> resampling_log_;
+
+  // Of the row in flight, made by weigh, read by propagate: K lanes log(g_k f_k), then the memo of the gate.
+  Index memory_lanes_;
+  AlignedVector<double> memory_;
+  std::vector<double> increment_, weight_;  // (islands, particles)
+  std::vector<char> whole_;                 // islands that resampled on this row: block draws of phi
+};
+
+}  // namespace hsmoe
+
+#include <hsmoe/filter/particle_filter_impl.hpp>

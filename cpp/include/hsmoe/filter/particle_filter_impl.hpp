@@ -1,0 +1,332 @@
+// Learning: construction, the row loop, the state.
+#pragma once
+
+#include <hsmoe/filter/particle_filter.hpp>
+
+namespace hsmoe {
+
+template <int W>
+ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Expert<W>> expert,
+                                  std::unique_ptr<Gate<W>> gate, const std::vector<std::uint64_t>& seeds)
+    : config_(config),
+      expert_(std::move(expert)),
+      gate_(std::move(gate)),
+      population_{ParticleStore<W>(config.n_islands, config.n_particles, expert_->fields() + gate_->fields()), {}, {}, {}, {}},
+      memory_lanes_(config.n_experts + gate_->memo_lanes()) {
+  const Index N = n_particles(), R = n_islands();
+  if (Index(seeds.size()) != R * (N + 1) * 4)
+    throw InvalidArgument("Engine: seeds must hold (n_islands * (n_particles + 1), 4) words");
+  Population& p = population_;
+  p.streams.assign(std::size_t(p.store.n_blocks() * 4 * W), 1);
+  p.island_streams.resize(std::size_t(R) * 4);
+  p.log_weight.assign(std::size_t(R * N), -std::log(double(N)));
+  p.island_log_evidence.assign(std::size_t(R), 0.0);
+  memory_.assign(std::size_t(p.store.n_blocks() * memory_lanes_ * W), 0.0);
+  increment_.assign(std::size_t(R * N), 0.0);
+  weight_.assign(std::size_t(R * N), 1.0 / double(N));
+  whole_.assign(std::size_t(R), 0);
+  for (Index r = 0; r < R; ++r) {
+    const std::uint64_t* island = seeds.data() + r * (N + 1) * 4;
+    for (Index i = 0; i < N; ++i)
+      for (int w = 0; w < 4; ++w)
+        p.streams[std::size_t((p.store.block_of(r, i) * 4 + w) * W + p.store.lane_of(i))] = island[i * 4 + w];
+    std::copy(island + N * 4, island + N * 4 + 4, p.island_streams.begin() + r * 4);
+  }
+  std::vector<Scratch> scratch = scratches(1);
+  Lane<W>* work = reinterpret_cast<Lane<W>*>(scratch[0].lanes.data());
+  for (Index b = 0; b < p.store.n_blocks(); ++b) {
+    Stream<W> rng = Stream<W>::load(p.streams.data() + b * 4 * W);
+    double* state = p.store.block(b);
+    // Padding lanes start like the others, so that no arithmetic on them is out of the ordinary.
+    expert_->init(state, rng, p.store.mask(b));
+    gate_->init(state + W * Index(expert_->fields()), rng, p.store.mask(b), work);
+    rng.store(p.streams.data() + b * 4 * W);
+  }
+}
+
+template <int W>
+std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(int n_threads) const {
+  // log f, log g, components (3 K), memo, then the work space of expert or gate.
+  const Index lanes =
+      5 * config_.n_experts + gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes());
+  std::vector<Scratch> all(n_threads);
+  for (Scratch& s : all) {
+    s.lanes.assign(std::size_t(lanes * W), 0.0);
+    s.uu.assign(std::size_t(packed_size(config_.gate_dim)), 0.0);
+  }
+  return all;
+}
+
+template <int W>
+Row ParticleFilter<W>::row_at(const Rows& rows, Index i, std::vector<double>& uu) const {
+  const double* u = rows.U + i * config_.gate_dim;
+  for (int a = 0, m = 0; a < config_.gate_dim; ++a)
+    for (int b = 0; b <= a; ++b, ++m) uu[m] = u[a] * u[b];
+  return {rows.X ? rows.X + i * config_.expert_dim : nullptr, u, uu.data(), rows.y ? rows.y[i] : 0.0};
+}
+
+template <int W>
+void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch) {
+  const int K = config_.n_experts;
+  Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
+  Lane<W>*log_f = lanes, *log_g = lanes + K, *work = lanes + 5 * K + gate_->memo_lanes();
+  const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
+  const double* state = population_.store.block(block);
+  Lane<W>* joint = reinterpret_cast<Lane<W>*>(memory(block));
+
+  expert_->log_density(state, row, log_f, batch ? &components : nullptr, work);
+  gate_->log_proba(state + W * Index(expert_->fields()), row, log_g, joint + memo_offset());
+  for (int k = 0; k < K; ++k) joint[k] = log_g[k] + log_f[k];
+  const Lane<W> increment = log_sum_exp(joint, K);
+
+  const Index island = block / population_.store.blocks_per_island();
+  const Index first = (block % population_.store.blocks_per_island()) * W;
+  const Index end = std::min<Index>(W, n_particles() - first);
+  for (Index w = 0; w < end; ++w) increment_[island * n_particles() + first + w] = increment[int(w)];
+  if (!batch) return;
+  for (int k = 0; k < K; ++k) log_g[k] = exp(log_g[k]);
+  for (Index w = 0; w < end; ++w) {
+    const Index at = batch->offset(slot, island * n_particles() + first + w);
+    for (int k = 0; k < K; ++k) {
+      batch->weight[at + k] = log_g[k][int(w)];
+      batch->loc[at + k] = components.loc[k][int(w)];
+      batch->scale[at + k] = components.scale[k][int(w)];
+      batch->df[at + k] = components.df[k][int(w)];
+    }
+  }
+}
+
+template <int W>
+void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch) {
+  const int K = config_.n_experts;
+  Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
+  Lane<W>*mass = lanes, *work = lanes + 5 * K + gate_->memo_lanes();
+  const Lane<W>* joint = reinterpret_cast<const Lane<W>*>(memory(block));
+  const Mask<W> mask = population_.store.mask(block);
+  std::uint64_t* stream = population_.streams.data() + block * 4 * W;
+  Stream<W> rng = Stream<W>::load(stream);
+
+  // z ~ Cat(g_k f_k) by inversion; an expert of zero mass is never picked.
+  Lane<W> top = joint[0], total(0.0);
+  for (int k = 1; k < K; ++k) top = max(top, joint[k]);
+  for (int k = 0; k < K; ++k) total += mass[k] = exp(joint[k] - top);
+  const Lane<W> target = uniform<W>(rng, mask) * total;
+  Lane<W> cumulative(0.0), z(-1.0), last(0.0);
+  for (int k = 0; k < K; ++k) {
+    cumulative += mass[k];
+    z = select((z < Lane<W>(0.0)) & (target < cumulative), Lane<W>(double(k)), z);
+    last = select(mass[k] > Lane<W>(0.0), Lane<W>(double(k)), last);
+  }
+  z = select(z < Lane<W>(0.0), last, z);  // rounding put the target at the total
+
+  double* state = population_.store.block(block);
+  expert_->learn(state, row, z, rng, mask, work);
+  const bool whole = whole_[std::size_t(block / population_.store.blocks_per_island())] != 0;
+  gate_->learn(state + W * Index(expert_->fields()), row, z, joint + memo_offset(), config_.phi_kernel, whole, rng, mask, work);
+  rng.store(stream);
+}
+
+template <int W>
+void ParticleFilter<W>::reweight_islands(Index row_in_call, std::vector<double>& growth) {
+  // First on a copy: an impossible row must leave every island as it was.
+  std::vector<double> log_weight = population_.log_weight;
+  for (Index r = 0; r < n_islands(); ++r) {
+    const Index at = r * n_particles();
+    growth[r] = reweight<W>(log_weight.data() + at, increment_.data() + at, n_particles(), weights_of(r));
+    if (!std::isfinite(growth[r]))
+      throw NumericalError("row " + std::to_string(row_in_call) +
+                           ": its density is zero or not a number under every particle; look for a value far outside "
+                           "the scale of the data (in y or in a feature) and remove or clip it");
+  }
+  population_.log_weight.swap(log_weight);
+  for (Index r = 0; r < n_islands(); ++r) population_.island_log_evidence[r] += growth[r];
+}
+
+template <int W>
+Index ParticleFilter<W>::resample_islands() {
+  const Index N = n_particles();
+  Index count = 0;
+  std::vector<Index> ancestors, offspring;
+  for (Index r = 0; r < n_islands(); ++r) {
+    whole_[r] = 0;
+    const double ess = effective_sample_size(weights_of(r), N);
+    if (!(ess < config_.ess_threshold * double(N)) || N == 1) continue;
+    ++count;
+    whole_[r] = 1;
+    std::uint64_t* words = population_.island_streams.data() + r * 4;
+    Stream<1> rng = Stream<1>::load(words);
+    const double u = uniform<1>(rng, Mask<1>::all_true())[0];
+    rng.store(words);
+    ancestors.resize(N);
+    resample_systematic(weights_of(r), N, N, u, ancestors.data());
+    ParticleStore<W>& store = population_.store;
+    const Index unique = apply_ancestors(ancestors, offspring, [&](Index from, Index to) {
+      store.copy_particle(r, from, to);
+      // The row in flight travels with its particle: z must be drawn from the copied g_k f_k.
+      const double* source = memory(store.block_of(r, from)) + store.lane_of(from);
+      double* target = memory(store.block_of(r, to)) + store.lane_of(to);
+      for (Index m = 0; m < memory_lanes_; ++m) target[m * W] = source[m * W];
+    });
+    std::fill_n(population_.log_weight.begin() + r * N, N, -std::log(double(N)));
+    std::fill_n(weights_of(r), N, 1.0 / double(N));
+    resampling_log_.push_back({n_rows_, r, ess, unique});
+  }
+  return count;
+}
+
+template <int W>
+void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast,
+                              const Poll& poll) {
+  if (rows.n == 0) return;
+  const Index N = n_particles(), R = n_islands(), n_blocks = population_.store.n_blocks();
+  ThreadPool pool(int(std::min<Index>(n_jobs, n_blocks)));
+  std::vector<Scratch> scratch = scratches(pool.size());
+  std::unique_ptr<ForecastBatch> batch;
+  if (forecast) batch = std::make_unique<ForecastBatch>(R * N, config_.n_experts, rows.n, pool.size());
+
+  // A single row cannot fail once it has begun to change anything, and it is never interrupted.
+  std::unique_ptr<Population> undo;
+  const Index n_rows_before = n_rows_, n_events_before = Index(resampling_log_.size());
+  if (rows.n > 1) undo = std::make_unique<Population>(population_);
+
+  std::vector<double> growth(R), share(R);
+  std::vector<double> uu[2] = {scratch[0].uu, scratch[0].uu};
+  auto last_poll = std::chrono::steady_clock::now();
+  try {
+    Row row = row_at(rows, 0, uu[0]);
+    pool.run(n_blocks, [&](Index begin, Index end, int t) {
+      for (Index b = begin; b < end; ++b) weigh(b, row, batch.get(), 0, scratch[t]);
+    });
+    for (Index i = 0; i < rows.n; ++i) {
+      const Index slot = batch ? i % batch->slots() : 0;
+      if (batch) batch->close(slot, pooled_weights(), row.y);
+      const double before = log_evidence();
+      for (Index r = 0; r < R; ++r) share[r] = population_.island_log_evidence[r] - before - std::log(double(R));
+      reweight_islands(i, growth);
+      if (forecast && forecast->log_density) {
+        for (Index r = 0; r < R; ++r) share[r] += growth[r];
+        forecast->log_density[i] = hsmoe::log_sum_exp(share.data(), R);
+      }
+      if (path.log_evidence) path.log_evidence[i] = log_evidence();
+      if (path.ess) {
+        path.ess[i] = 0.0;
+        for (Index r = 0; r < R; ++r) path.ess[i] += effective_sample_size(weights_of(r), N);
+      }
+      const Index resampled = resample_islands();
+      if (path.resampled) path.resampled[i] = resampled;
+      if (batch && (slot + 1 == batch->slots() || i + 1 == rows.n))
+        batch->flush(i - slot, slot + 1, *forecast, pool);
+
+      const bool more = i + 1 < rows.n;
+      const Row next = more ? row_at(rows, i + 1, uu[(i + 1) % 2]) : row;
+      const Index next_slot = batch ? (i + 1) % batch->slots() : 0;
+      pool.run(n_blocks, [&](Index begin, Index end, int t) {
+        for (Index b = begin; b < end; ++b) {
+          propagate(b, row, scratch[t]);
+          if (more) weigh(b, next, batch.get(), next_slot, scratch[t]);
+        }
+      });
+      row = next;
+      ++n_rows_;
+      if (poll && more) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_poll > std::chrono::milliseconds(20)) {
+          poll();
+          last_poll = now;
+        }
+      }
+    }
+  } catch (...) {
+    if (undo) {
+      population_ = std::move(*undo);
+      n_rows_ = n_rows_before;
+      resampling_log_.resize(std::size_t(n_events_before));
+    }
+    throw;
+  }
+}
+
+template <int W>
+double ParticleFilter<W>::pooled_log_evidence(const std::vector<double>& island) {
+  return hsmoe::log_sum_exp(island.data(), Index(island.size())) - std::log(double(island.size()));
+}
+
+template <int W>
+std::vector<double> ParticleFilter<W>::pooled_weights() const {
+  const Index N = n_particles();
+  const std::vector<double>& evidence = population_.island_log_evidence;
+  const double total = hsmoe::log_sum_exp(evidence.data(), n_islands());
+  std::vector<double> w(population_.log_weight.size());
+  for (Index r = 0; r < n_islands(); ++r)
+    for (Index i = 0; i < N; ++i)
+      w[r * N + i] = std::exp(population_.log_weight[r * N + i] + (evidence[r] - total));
+  return w;
+}
+
+template <int W>
+EngineState ParticleFilter<W>::state() const {
+  const Index N = n_particles(), R = n_islands(), S = population_.store.fields();
+  EngineState s;
+  s.n_rows = n_rows_;
+  s.particles.resize(std::size_t(R * N * S));
+  s.streams.resize(std::size_t(R * (N + 1) * 4));
+  for (Index r = 0; r < R; ++r) {
+    for (Index i = 0; i < N; ++i) {
+      population_.store.read_particle(r, i, s.particles.data() + (r * N + i) * S);
+      for (int w = 0; w < 4; ++w)
+        s.streams[std::size_t((r * (N + 1) + i) * 4 + w)] =
+            population_.streams[std::size_t((population_.store.block_of(r, i) * 4 + w) * W + population_.store.lane_of(i))];
+    }
+    std::copy_n(population_.island_streams.begin() + r * 4, 4, s.streams.begin() + (r * (N + 1) + N) * 4);
+  }
+  s.log_weight = population_.log_weight;
+  s.island_log_evidence = population_.island_log_evidence;
+  s.resampling_log = resampling_log_;
+  return s;
+}
+
+template <int W>
+void ParticleFilter<W>::set_state(const EngineState& s) {
+  const Index N = n_particles(), R = n_islands(), S = population_.store.fields();
+  auto require = [](bool ok, const char* array, const char* what) {
+    if (!ok) throw InvalidArgument(std::string("Engine.set_state: array '") + array + "' " + what);
+  };
+  require(s.n_rows >= 0, "n_rows", "is negative");
+  require(Index(s.particles.size()) == R * N * S, "particles", "has the wrong size");
+  require(Index(s.streams.size()) == R * (N + 1) * 4, "streams", "has the wrong size");
+  require(Index(s.log_weight.size()) == R * N, "log_weight", "has the wrong size");
+  require(Index(s.island_log_evidence.size()) == R, "island_log_evidence", "has the wrong size");
+  for (double v : s.particles) require(std::isfinite(v), "particles", "holds a value that is not finite");
+  for (double v : s.island_log_evidence) require(std::isfinite(v), "island_log_evidence", "holds a value that is not finite");
+  for (Index i = 0; i < R * (N + 1); ++i) {
+    const std::uint64_t* w = s.streams.data() + i * 4;
+    require((w[0] | w[1] | w[2] | w[3]) != 0, "streams", "holds a stream of zeros");
+  }
+  for (Index r = 0; r < R; ++r) {
+    const double total = hsmoe::log_sum_exp(s.log_weight.data() + r * N, N);
+    require(std::abs(total) < 1e-6, "log_weight", "is not normalised");
+  }
+  Population p = population_;
+  for (Index r = 0; r < R; ++r) {
+    for (Index i = 0; i < N; ++i) {
+      p.store.write_particle(r, i, s.particles.data() + (r * N + i) * S);
+      for (int w = 0; w < 4; ++w)
+        p.streams[std::size_t((p.store.block_of(r, i) * 4 + w) * W + p.store.lane_of(i))] =
+            s.streams[std::size_t((r * (N + 1) + i) * 4 + w)];
+      const double* state = p.store.block(p.store.block_of(r, i));
+      require(expert_->plausible(state, p.store.lane_of(i)) &&
+                  gate_->plausible(state + W * Index(expert_->fields()), p.store.lane_of(i)),
+              "particles", "holds numbers that no particle can have");
+    }
+    std::copy_n(s.streams.begin() + (r * (N + 1) + N) * 4, 4, p.island_streams.begin() + r * 4);
+  }
+  p.log_weight = s.log_weight;
+  p.island_log_evidence = s.island_log_evidence;
+  population_ = std::move(p);
+  resampling_log_ = s.resampling_log;
+  n_rows_ = s.n_rows;
+}
+
+}  // namespace hsmoe
+
+#include <hsmoe/filter/particle_forecast_impl.hpp>

@@ -1,0 +1,35 @@
+// The seam for gates.  A gate keeps `fields()` numbers a particle and answers for W particles at once;
+// the filter knows nothing else of it.
+#pragma once
+
+#include <hsmoe/random/stream.hpp>
+#include <hsmoe/row.hpp>
+
+namespace hsmoe {
+
+/// How phi is refreshed after a row: both leave p(phi, scales | statistics) invariant.
+enum class PhiKernel { sweep, block };
+
+template <int W>
+class Gate {
+ public:
+  virtual ~Gate() = default;
+  virtual int fields() const = 0;      // doubles a particle
+  virtual int memo_lanes() const = 0;  // lanes that log_proba leaves for learn (the logits)
+  virtual int work_lanes() const = 0;
+  virtual int n_splits() const = 0;    // rows of the coefficient table
+  virtual void init(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+  /// log_g[k] = log g_k(u; phi); memo: what learn needs of this row.
+  virtual void log_proba(const double* state, const Row& row, Lane<W>* log_g, Lane<W>* memo) const = 0;
+  /// Learn that the row went to expert z; refresh phi and the scales by `kernel`.  `whole`: every node by
+  /// a block draw (at resampling times), else the nodes that the row passed.
+  virtual void learn(double* state, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel, bool whole,
+                     Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+  /// For reports: phi (n_splits, p), lambda (n_splits, p), inclusion = 1 - shrinkage factor (n_splits, p), tau.
+  virtual void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
+                        double* global_scale) const = 0;
+  /// Whether the numbers of a lane can be the state of a particle (read from a file).
+  virtual bool plausible(const double* state, int lane) const = 0;
+};
+
+}  // namespace hsmoe

@@ -1,0 +1,166 @@
+// Binary-tree gate with logistic nodes: node l sends a row left with probability sigmoid(u'phi_l), and
+// g_k is the product along the path to leaf k.
+//
+// Polya-Gamma augmentation (Polson, Scott & Windle 2013), for a node passed by the row:
+//
+//     kappa = +1/2 if it went left, else -1/2      omega ~ PG(1, psi), psi = u'phi_l
+//     A_l += omega u u'      h_l += kappa u
+//     phi_l | A, h, scales ~ N(Q^-1 h', Q^-1)      Q = A_l + D_l, h' = h_l + D_l mu_l
+//
+// A is kept free of the prior, because D moves with every draw of a scale.  A node that the row did not pass has
+// unchanged statistics and is left alone.
+#pragma once
+
+#include <memory>
+
+#include <hsmoe/gate/gate.hpp>
+#include <hsmoe/gate/tree.hpp>
+#include <hsmoe/linalg/gaussian_draw.hpp>
+#include <hsmoe/prior/gate_prior.hpp>
+#include <hsmoe/random/polya_gamma.hpp>
+
+namespace hsmoe {
+
+template <int W>
+class TreeGate final : public Gate<W> {
+ public:
+  TreeGate(Tree tree, int dim, std::unique_ptr<GatePrior<W>> prior)
+      : tree_(std::move(tree)), p_(dim), prior_(std::move(prior)) {}
+
+  int fields() const override { return tree_.n_nodes() * stride() + prior_->global_fields(); }
+  int memo_lanes() const override { return tree_.n_nodes(); }
+  int work_lanes() const override { return packed_size(p_) + 4 * p_; }
+  int n_splits() const override { return tree_.n_nodes(); }
+
+  void init(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    if (!tree_.n_nodes()) return;
+    double* global = global_of(state);
+    prior_->draw_global(global, rng, mask);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      double* node = state + W * Index(l) * stride();
+      std::fill(node, node + W * stride(), 0.0);
+      prior_->draw_node(scales(node), global, rng, mask);
+      draw_phi(node, l, global, PhiKernel::block, rng, mask, work);  // A = h = 0: a draw from the prior
+    }
+  }
+
+  void log_proba(const double* state, const Row& row, Lane<W>* log_g, Lane<W>* memo) const override {
+    if (!tree_.n_nodes()) {
+      log_g[0] = Lane<W>(0.0);
+      return;
+    }
+    // memo[l] becomes the logit psi_l.  Nodes are in preorder: the probability of reaching a node is
+    // written by its parent into the slot of the leaf position `low` (left child) or `middle` (right child),
+    // which no other node below has touched yet.
+    reach(0, log_g) = Lane<W>(0.0);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double* phi = phi_of(state + W * Index(l) * stride());
+      Lane<W> psi = Lane<W>::load(phi);
+      psi = psi * row.u[0];
+      for (int j = 1; j < p_; ++j) psi += row.u[j] * Lane<W>::load(phi + W * j);
+      memo[l] = psi;
+      // log sigmoid(psi) = min(psi, 0) - log(1 + exp(-|psi|)), and log sigmoid(-psi) = log sigmoid(psi) - psi.
+      const Lane<W> log_left = min(psi, Lane<W>(0.0)) - log1p(exp(-abs(psi)));
+      const TreeNode& node = tree_.node(l);
+      const Lane<W> here = reach(node.low, log_g);
+      reach(node.middle, log_g) = here + (log_left - psi);
+      reach(node.low, log_g) = here + log_left;
+    }
+  }
+
+  void learn(double* state, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel, bool whole,
+             Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    if (!tree_.n_nodes()) return;
+    Lane<W> position(0.0);
+    for (int k = 0; k < tree_.n_experts(); ++k)
+      position = select(z == Lane<W>(double(k)), Lane<W>(double(tree_.position_of(k))), position);
+    double* global = global_of(state);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const TreeNode& split = tree_.node(l);
+      const Mask<W> passed = mask & (position >= Lane<W>(split.low)) & (position < Lane<W>(split.high));
+      double* node = state + W * Index(l) * stride();
+      if (any(passed)) {
+        const Mask<W> left = position < Lane<W>(split.middle);
+        const Lane<W> omega = select(passed, polya_gamma_one<W>(rng, passed, memo[l]), Lane<W>(0.0));
+        const Lane<W> kappa = select(passed, select(left, Lane<W>(0.5), Lane<W>(-0.5)), Lane<W>(0.0));
+        accumulate(node, row, omega, kappa);
+      }
+      const Mask<W> refreshed = whole ? mask : passed;
+      if (!any(refreshed)) continue;
+      draw_phi(node, l, global, whole ? PhiKernel::block : kernel, rng, refreshed, work);
+      prior_->refresh_node(phi_of(node), scales(node), global, rng, refreshed);
+    }
+    prior_->refresh_global(phi_of(state), scales(state), W * Index(stride()), global, rng, mask);
+  }
+
+  void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
+                double* global_scale) const override {
+    const double* global = global_of(state);
+    std::vector<Lane<W>> D(p_);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double* node = state + W * Index(l) * stride();
+      prior_->precision(scales(node), global, D.data());
+      for (int j = 0; j < p_; ++j) {
+        const double a = node[W * packed_index(j, j) + lane], prior = D[j][lane];
+        phi[l * p_ + j] = phi_of(node)[W * j + lane];
+        local_scale[l * p_ + j] = prior_->local_scale(scales(node), j, lane);
+        // Shrinkage factor kappa = D / (A + D): the share of the prior in the precision of phi_lj.
+        inclusion[l * p_ + j] = prior_->penalised(j) ? a / (a + prior) : std::numeric_limits<double>::quiet_NaN();
+      }
+    }
+    *global_scale = tree_.n_nodes() ? prior_->global_scale(global, lane) : std::numeric_limits<double>::quiet_NaN();
+  }
+  bool plausible(const double* state, int lane) const override {
+    const double* global = global_of(state);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double* node = state + W * Index(l) * stride();
+      for (int j = 0; j < p_; ++j)
+        if (!(node[W * packed_index(j, j) + lane] >= 0)) return false;
+      if (!prior_->plausible(scales(node), global, lane)) return false;
+    }
+    return true;
+  }
+
+ private:
+  // One node: A packed (p (p+1) / 2), h (p), phi (p), scales of the prior.
+  int stride() const { return packed_size(p_) + 2 * p_ + prior_->node_fields(); }
+  template <class T> T* h_of(T* node) const { return node + W * packed_size(p_); }
+  template <class T> T* phi_of(T* node) const { return h_of(node) + W * p_; }
+  template <class T> T* scales(T* node) const { return phi_of(node) + W * p_; }
+  template <class T> T* global_of(T* state) const { return state + W * Index(tree_.n_nodes()) * stride(); }
+
+  Lane<W>& reach(int position, Lane<W>* log_g) const { return log_g[tree_.expert_at(position)]; }
+
+  void accumulate(double* node, const Row& row, Lane<W> omega, Lane<W> kappa) const {
+    const int m = packed_size(p_);
+    for (int i = 0; i < m; ++i) {
+      double* a = node + W * i;
+      (Lane<W>::load(a) + omega * row.uu[i]).store(a);
+    }
+    double* h = h_of(node);
+    for (int j = 0; j < p_; ++j) (Lane<W>::load(h + W * j) + kappa * row.u[j]).store(h + W * j);
+  }
+
+  void draw_phi(double* node, int l, const double* global, PhiKernel kernel, Stream<W>& rng, Mask<W> mask,
+                Lane<W>* work) const {
+    Lane<W>*D = work, *h = D + p_, *phi = h + p_, *rest = phi + p_;
+    prior_->precision(scales(node), global, D);
+    const double* stored_h = h_of(node);
+    double* stored_phi = phi_of(node);
+    for (int j = 0; j < p_; ++j) {
+      h[j] = Lane<W>::load(stored_h + W * j);
+      phi[j] = Lane<W>::load(stored_phi + W * j);
+    }
+    h[0] += D[0] * prior_->intercept_mean(tree_.node(l).log_leaf_odds);
+    if (kernel == PhiKernel::block) gaussian_block_draw<W>(node, D, h, p_, rest, rng, mask, phi);
+    else gaussian_coordinate_sweep<W>(node, D, h, p_, rng, mask, phi);
+    for (int j = 0; j < p_; ++j)
+      select(mask, phi[j], Lane<W>::load(stored_phi + W * j)).store(stored_phi + W * j);
+  }
+
+  Tree tree_;
+  int p_;
+  std::unique_ptr<GatePrior<W>> prior_;
+};
+
+}  // namespace hsmoe

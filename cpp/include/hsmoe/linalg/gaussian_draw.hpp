@@ -1,0 +1,60 @@
+// Draws from N(Q^-1 h, Q^-1) with Q packed symmetric, for W lanes at once.
+#pragma once
+
+#include <hsmoe/random/variates.hpp>
+#include <hsmoe/types.hpp>
+
+namespace hsmoe {
+
+/// Block draw: Q = A + diag(D) = L L', then phi = L'^-1 (L^-1 h + z), z ~ N(0, I).  O(p^3 / 6).
+/// A: packed lower triangle by rows; D, h, phi: p lanes; work: packed_size(p) + p lanes.
+template <int W, class Generator>
+inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work,
+                                Generator& rng, Mask<W> mask, Lane<W>* phi) {
+  Lane<W>* L = work;                   // rows; the diagonal holds reciprocals
+  Lane<W>* y = work + packed_size(p);  // L^-1 h + z
+  for (int i = 0; i < p; ++i) {
+    Lane<W>* Li = L + packed_index(i, 0);
+    for (int j = 0; j < i; ++j) {
+      const Lane<W>* Lj = L + packed_index(j, 0);
+      Lane<W> s = Lane<W>::load(A + W * packed_index(i, j));
+      for (int k = 0; k < j; ++k) s -= Li[k] * Lj[k];
+      Li[j] = s * Lj[j];
+    }
+    Lane<W> s = Lane<W>::load(A + W * packed_index(i, i)) + D[i];
+    for (int k = 0; k < i; ++k) s -= Li[k] * Li[k];
+    Li[i] = 1.0 / sqrt(s);
+    Lane<W> t = h[i];
+    for (int k = 0; k < i; ++k) t -= Li[k] * y[k];
+    y[i] = t * Li[i];
+  }
+  Lane<W> z[2];
+  for (int i = 0; i < p; ++i) {
+    if (i % 2 == 0) normal_pair<W>(rng, mask, z[0], z[1]);
+    y[i] += z[i % 2];
+  }
+  for (int i = p - 1; i >= 0; --i) {
+    Lane<W> s = y[i];
+    for (int k = i + 1; k < p; ++k) s -= L[packed_index(k, i)] * phi[k];
+    phi[i] = s * L[packed_index(i, i)];
+  }
+}
+
+/// Coordinate sweep: one Gibbs scan over the coordinates of phi, O(p^2), no factorisation:
+///     phi_j ~ N((h_j - sum_{i != j} A_ji phi_i) / (A_jj + D_j), 1 / (A_jj + D_j))
+template <int W, class Generator>
+inline void gaussian_coordinate_sweep(const double* A, const Lane<W>* D, const Lane<W>* h, int p,
+                                      Generator& rng, Mask<W> mask, Lane<W>* phi) {
+  Lane<W> z[2];
+  for (int j = 0; j < p; ++j) {
+    if (j % 2 == 0) normal_pair<W>(rng, mask, z[0], z[1]);
+    Lane<W> s = h[j];
+    const double* row = A + W * packed_index(j, 0);
+    for (int i = 0; i < j; ++i) s -= Lane<W>::load(row + W * i) * phi[i];
+    for (int i = j + 1; i < p; ++i) s -= Lane<W>::load(A + W * packed_index(i, j)) * phi[i];
+    const Lane<W> variance = 1.0 / (Lane<W>::load(row + W * j) + D[j]);
+    phi[j] = s * variance + sqrt(variance) * z[j % 2];
+  }
+}
+
+}  // namespace hsmoe

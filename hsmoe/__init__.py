@@ -1,0 +1,36 @@
+"""Bayesian mixtures of experts learned online, with sparse routing and honest intervals."""
+
+from . import linalg, resampling
+from ._dispatch import build_config, simd_level
+from ._errors import CheckpointError, NotFittedError
+from ._experts import GaussianExpert
+from ._gate_report import GateInclusion
+from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
+from ._version import __version__
+from .checkpoint import load
+from .forecast import Forecast
+from .linalg import NumericalError
+from .random import polyagamma_cdf, polyagamma_pdf, random_polyagamma
+from .regressor import HSMoERegressor
+
+__all__ = [
+    "CheckpointError",
+    "Forecast",
+    "GateInclusion",
+    "GaussianExpert",
+    "HSMoERegressor",
+    "HorseshoePrior",
+    "NormalPrior",
+    "NotFittedError",
+    "NumericalError",
+    "PaperHorseshoePrior",
+    "__version__",
+    "build_config",
+    "linalg",
+    "load",
+    "polyagamma_cdf",
+    "polyagamma_pdf",
+    "random_polyagamma",
+    "resampling",
+    "simd_level",
+]

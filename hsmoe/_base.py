@@ -1,0 +1,575 @@
+"""Learning, state and persistence: what every online mixture of experts shares.
+
+A class for another kind of target (classes, counts) supplies its parameters and predictions; rows,
+warm-up, chunking, all-or-nothing calls and model files are here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core_protocol import Engine, FloatArray, IntArray
+from ._errors import CheckpointError, NotFittedError
+from ._gate_report import GateInclusion
+from ._parameters import ParameterMixin, same_value
+from ._persistence import model_to_parts, restore_parts
+from ._scaling import Scaling
+from ._seeding import seed_sequence
+from ._state import STRUCTURAL_PARAMETERS, LearnedState, Settings, resolve_n_jobs
+from ._summary import summarise
+from ._validation import Rows, read_features, read_rows
+from .checkpoint import pack, unpack, write_atomically
+from .forecast import Forecast
+
+__all__ = ["OnlineMixture"]
+
+Self = TypeVar("Self", bound="OnlineMixture")
+
+
+class OnlineMixture(ParameterMixin):
+    """A Bayesian mixture of experts that learns row by row."""
+
+    missing: Any
+    n_jobs: Any
+    random_state: Any
+    verbose: Any
+
+    _state: LearnedState | None = None
+    # A model of the waiting rows alone, for questions asked during the warm-up; see _view.
+    _preview: tuple[LearnedState, Engine, Scaling] | None = None
+
+    # ------------------------------------------------------------------ learning
+
+    def fit(self: Self, X: Any, y: Any) -> Self:
+        """Learn rows from scratch, in order, in one pass.
+
+        With ``n_warmup="auto"`` the standardisation comes from all these rows; with a number it
+        comes from the first ``n_warmup``, exactly as in :meth:`partial_fit`.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        y : array_like, shape (n,)
+            Target.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If rows or parameters cannot be used; the model is then what it was before.
+        """
+        with self._all_or_nothing():
+            rows = read_rows(X, y, expected=None, missing=self.missing)
+            state = self._begin(rows)
+            if state.settings.standardize and state.settings.n_warmup is None:
+                if len(rows.y) == 0:
+                    raise ValueError(
+                        "every row of X or y has a missing value; fit needs at least one "
+                        "complete row"
+                    )
+                state = replace(state, n_warmup=len(rows.y))
+            self._state, _ = self._advance(state, rows)
+        return self
+
+    def partial_fit(self: Self, X: Any, y: Any) -> Self:
+        """Learn further rows, in order.
+
+        Any division of a stream into calls gives the same model, bit for bit.  The first rows
+        (``n_warmup``) are kept back until they are all there, then fix the standardisation and
+        are learned.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units; the same columns in every call.
+        y : array_like, shape (n,)
+            Target.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If rows or parameters cannot be used; the model is then what it was before.
+        """
+        with self._all_or_nothing():
+            state, rows = self._continue(X, y)
+            self._state, _ = self._advance(state, rows)
+        return self
+
+    def prequential(self, X: Any, y: Any, *, crps: bool = True) -> Forecast:
+        """Forecast each row from all rows before it, then learn it.
+
+        Afterwards the model is, bit for bit, what :meth:`partial_fit` would have made of it.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        y : array_like, shape (n,)
+            Target.
+        crps : bool
+            Compute the CRPS too (it takes longer than the other scores).
+
+        Returns
+        -------
+        Forecast
+            Rows of the warm-up hold NaN; ``Forecast.n_warmup`` says how many they are.
+
+        Raises
+        ------
+        ValueError
+            If rows or parameters cannot be used; the model is then what it was before.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe
+        >>> X = np.linspace(-1, 1, 200)[:, None]
+        >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=20, random_state=0)
+        >>> forecast = model.prequential(X, np.abs(X[:, 0]))
+        >>> forecast.n_warmup, forecast.n_scored
+        (50, 150)
+        """
+        with self._all_or_nothing():
+            state, rows = self._continue(X, y)
+            self._state, forecast = self._advance(state, rows, forecast=True, crps=bool(crps))
+        assert forecast is not None
+        return forecast
+
+    def _continue(self, X: Any, y: Any) -> tuple[LearnedState, Rows]:
+        state = self._state
+        if state is None:
+            rows = read_rows(X, y, expected=None, missing=self.missing)
+            return self._begin(rows), rows
+        for name in STRUCTURAL_PARAMETERS:
+            began, now = state.settings.parameters[name], getattr(self, name)
+            if not same_value(began, now):
+                raise ValueError(
+                    f"{name} was {began!r} when the model learned its first row, and is now "
+                    f"{now!r}; set it back, or call fit to begin again"
+                )
+        rows = read_rows(X, y, expected=(state.names, state.n_features), missing=self.missing)
+        return state, rows
+
+    def _begin(self, rows: Rows) -> LearnedState:
+        """Return the state of a model that is about to see its first rows."""
+        settings = Settings.resolve(self.get_params())
+        n_features = rows.X.shape[1]
+        state = LearnedState(
+            settings=settings,
+            seeds=seed_sequence(self.random_state),
+            names=rows.names,
+            n_features=n_features,
+            n_warmup=settings.warmup_rows(n_features),
+            n_skipped=0,
+            waiting_X=np.empty((0, n_features)),
+            waiting_y=np.empty(0),
+        )
+        state.columns("expert"), state.columns("gate")  # refuse a wrong selection right away
+        return state
+
+    def _advance(
+        self, state: LearnedState, rows: Rows, *, forecast: bool = False, crps: bool = False
+    ) -> tuple[LearnedState, Forecast | None]:
+        """Return the state after ``rows``, and their forecasts if asked.
+
+        The given state is left alone but for its engine, which learns all rows or none.
+        """
+        n_jobs = resolve_n_jobs(self.n_jobs)
+        started = time.perf_counter()
+        n_waiting = len(state.waiting_y)
+        first = 0
+        if state.engine is None:
+            first = min(state.n_warmup - n_waiting, len(rows.y))
+            X = np.concatenate([state.waiting_X, rows.X[:first]])
+            y = np.concatenate([state.waiting_y, rows.y[:first]])
+            if len(y) < state.n_warmup:
+                state = replace(state, waiting_X=X, waiting_y=y)
+            else:
+                state = _warmed_up(state, X, y, n_jobs)
+        numbers = np.flatnonzero(rows.kept) if rows.kept is not None else None
+
+        def describe_row(i: int) -> str:
+            return f"row {first + i if numbers is None else numbers[first + i]}"
+
+        scores: dict[str, NDArray[Any]] = {}
+        n_before = state.n_learned
+        if first < len(rows.y):
+            assert state.engine is not None and state.scaling is not None
+            expert, gate = state.designs(rows.X[first:], state.scaling, describe_row)
+            target = state.scaling.target(rows.y[first:], describe_row)
+            try:
+                if forecast:
+                    scores = state.engine.prequential(expert, gate, target, n_jobs, crps)
+                else:
+                    state.engine.learn(expert, gate, target, n_jobs)
+            except (ValueError, ArithmeticError) as error:
+                if first or rows.n_skipped:
+                    error.add_note(
+                        f"rows are counted from {describe_row(0)} of the call, complete rows only"
+                    )
+                raise
+        state = replace(state, n_skipped=state.n_skipped + rows.n_skipped)
+        self._report(state, rows, time.perf_counter() - started)
+        if not forecast:
+            return state, None
+        return state, _forecast(state, rows, first, scores, n_before)
+
+    def _report(self, state: LearnedState, rows: Rows, seconds: float) -> None:
+        if not self.verbose:
+            return
+        text = f"[hsmoe] {rows.n_given:,} rows in {seconds:.2f} s, {state.n_learned:,} learned"
+        if state.engine is not None:
+            ess = float(np.sum(state.engine.ess))
+            text += f", log evidence {_log_evidence(state):.2f}, ESS {ess:.1f}"
+        else:
+            text += f", warm-up of {state.n_warmup:,} rows"
+        print(text, file=sys.stderr)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Rewind the caller's generator if the call fails; the rest is replaced only on success."""
+        if not isinstance(self.random_state, np.random.Generator):
+            yield
+            return
+        bits = self.random_state.bit_generator
+        drawn = bits.state
+        try:
+            yield
+        except BaseException:
+            bits.state = drawn
+            raise
+
+    # ------------------------------------------------------------------ what was learned
+
+    def _view(self) -> tuple[LearnedState, Engine, Scaling]:
+        """Return the state, engine and scaling to answer from.
+
+        During the warm-up that is a model of the waiting rows, as if the warm-up ended with them;
+        it is kept until the next row and the real state stays as it is.
+        """
+        state = self._state
+        if state is None or state.n_learned == 0:
+            raise NotFittedError(
+                f"this {type(self).__name__} has not learned a row yet; call fit or partial_fit "
+                "first"
+            )
+        if state.engine is not None and state.scaling is not None:
+            return state, state.engine, state.scaling
+        if self._preview is None or self._preview[0] is not state:
+            n_jobs = resolve_n_jobs(self.n_jobs)
+            warmed = _warmed_up(state, state.waiting_X, state.waiting_y, n_jobs)
+            assert warmed.engine is not None and warmed.scaling is not None
+            self._preview = (state, warmed.engine, warmed.scaling)
+        return self._preview
+
+    def _read_designs(
+        self, X: Any
+    ) -> tuple[LearnedState, Engine, Scaling, FloatArray, FloatArray, NDArray[np.bool_] | None]:
+        """Read rows to predict; returns their complete rows' designs and which rows those are."""
+        state, engine, scaling = self._view()
+        values, _, kept = read_features(
+            X, expected=(state.names, state.n_features), missing=self.missing
+        )
+        numbers = None if kept is None else np.flatnonzero(kept)
+        expert, gate = state.designs(
+            values if kept is None else values[kept],
+            scaling,
+            lambda i: f"row {i if numbers is None else numbers[i]}",
+        )
+        return state, engine, scaling, expert, gate, kept
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of X."""
+        return self._begun().n_features
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Column names of X, if it came as a data frame with text names."""
+        names = self._begun().names
+        if names is None:
+            raise AttributeError(
+                f"this {type(self).__name__} has no feature_names_in_: X had no column names"
+            )
+        return np.array(names, dtype=object)
+
+    @property
+    def n_rows_seen_(self) -> int:
+        """Number of rows given so far: learned, waiting in the warm-up, or skipped."""
+        state = self._begun()
+        return state.n_learned + state.n_skipped
+
+    @property
+    def n_rows_skipped_(self) -> int:
+        """Number of rows skipped because a value was missing (``missing="skip"``)."""
+        return self._begun().n_skipped
+
+    @property
+    def log_evidence_(self) -> float:
+        """Log evidence of the rows so far, in nats, for y in its own units.
+
+        The mean over islands of their evidences.  The standardisation is taken as given.
+        """
+        state, engine, scaling = self._view()
+        return _log_evidence(replace(state, engine=engine, scaling=scaling))
+
+    @property
+    def log_evidence_se_(self) -> float:
+        """Monte Carlo standard error of ``log_evidence_`` from the spread between islands.
+
+        By the delta method, ``sd(Z_r) / (sqrt(R) mean(Z_r))``; NaN for a single island.
+        """
+        _, engine, _ = self._view()
+        island = np.asarray(engine.island_log_evidence)
+        if island.size < 2:
+            return float("nan")
+        evidence = np.exp(island - island.max())
+        return float(evidence.std(ddof=1) / (np.sqrt(island.size) * evidence.mean()))
+
+    @property
+    def ess_(self) -> float:
+        """Effective sample size of the particles now, summed over islands."""
+        _, engine, _ = self._view()
+        return float(np.sum(engine.ess))
+
+    @property
+    def resampling_log_(self) -> dict[str, NDArray[Any]]:
+        """One entry for each resampling: arrays ``row``, ``island``, ``ess`` and ``unique``.
+
+        ``row`` counts learned rows from 0; ``unique`` is the number of distinct ancestors.
+        """
+        _, engine, _ = self._view()
+        return dict(engine.resampling_log())
+
+    def predict_expert_proba(
+        self, X: Any, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Return how likely each expert is to be in charge of a row, before its y is known.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        return_std : bool
+            Return the posterior standard deviation of these probabilities too.
+
+        Returns
+        -------
+        mean : ndarray, shape (n, n_experts)
+            Posterior mean of the routing probabilities; rows sum to one.
+        std : ndarray, shape (n, n_experts)
+            Only if ``return_std``.
+        """
+        _, engine, _, _, gate, kept = self._read_designs(X)
+        mean, std = engine.gate_proba(gate, resolve_n_jobs(self.n_jobs))
+        if return_std:
+            return _scatter(mean, kept), _scatter(std, kept)
+        return _scatter(mean, kept)
+
+    def active_experts(self, X: Any, mass: float = 0.99) -> int:
+        """Return how many experts are in use: the most probable number that carries ``mass``.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Rows to average the routing over.
+        mass : float
+            Share of the routing, between 0 and 1, that the counted experts must carry together.
+
+        Returns
+        -------
+        int
+            Between 1 and ``n_experts``.
+        """
+        if not 0.0 < mass <= 1.0:
+            raise ValueError(f"mass is {mass!r}; it must be above 0 and at most 1")
+        _, engine, _, _, gate, _ = self._read_designs(X)
+        if len(gate) == 0:
+            raise ValueError("every row of X has a missing value; pass at least one complete row")
+        return 1 + int(np.argmax(engine.active_experts(gate, mass, resolve_n_jobs(self.n_jobs))))
+
+    def gate_inclusion(self) -> GateInclusion:
+        """Return how much each gate coefficient escapes shrinkage, by split and feature.
+
+        Returns
+        -------
+        GateInclusion
+            Posterior means of one minus the shrinkage factor: near 0 for a coefficient that is
+            shrunk away, near 1 for one that the data hold up.
+        """
+        state, engine, _ = self._view()
+        gate_names = ("intercept", *(state.labels[j] for j in state.columns("gate")))
+        return GateInclusion(
+            values=np.asarray(engine.gate_inclusion()),
+            splits=tuple(state.settings.tree.split_labels()),
+            features=gate_names,
+        )
+
+    def summary(self) -> str:
+        """Return a text about the model: settings, rows, evidence, experts, gate.
+
+        Coefficients and noise are those of the heaviest particle, in the units of the data.
+        """
+        state, engine, scaling = self._view()
+        return summarise(
+            repr(self), state, engine, scaling, self.log_evidence_, self.log_evidence_se_
+        )
+
+    def _begun(self) -> LearnedState:
+        if self._state is None:
+            raise NotFittedError(
+                f"this {type(self).__name__} has not learned a row yet; call fit or partial_fit "
+                "first"
+            )
+        return self._state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._state is not None and self._state.n_learned > 0
+
+    # ------------------------------------------------------------------ model files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file, atomically: a crash leaves the old file or the new one.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write; ``hsmoe.load`` reads it.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        TypeError
+            If a parameter is something a model file cannot hold.
+        """
+        write_atomically(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the model as bytes, without pickle; the same model gives the same bytes."""
+        return pack(*model_to_parts(self))
+
+    @classmethod
+    def from_bytes(cls: type[Self], data: bytes) -> Self:
+        """Return the model that :meth:`to_bytes` wrote.
+
+        Raises
+        ------
+        CheckpointError
+            If the bytes are truncated, damaged, foreign, or of a newer format.
+        """
+        return cls._from_checkpoint(*unpack(data), source="the model")
+
+    @classmethod
+    def _from_checkpoint(
+        cls: type[Self], metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], source: str
+    ) -> Self:
+        if metadata.get("class") != cls.__name__:
+            raise CheckpointError(
+                f"{source} holds a {metadata.get('class')!r}, not a {cls.__name__}; use "
+                "hsmoe.load, which finds the class itself"
+            )
+        parameters, state = restore_parts(metadata, arrays, source)
+        try:
+            model = cls(**parameters)
+        except TypeError as error:
+            raise CheckpointError(f"{source} is damaged ({error}); copy it again") from error
+        model._state = state
+        return model
+
+    def __getstate__(self) -> dict[str, bytes]:
+        return {"checkpoint": self.to_bytes()}
+
+    def __setstate__(self, state: dict[str, bytes]) -> None:
+        self.__dict__.update(vars(self.from_bytes(state["checkpoint"])))
+
+
+def _warmed_up(state: LearnedState, X: FloatArray, y: FloatArray, n_jobs: int) -> LearnedState:
+    """Return the state after a warm-up of the rows ``X``, ``y``."""
+    scaling = (
+        Scaling.from_rows(X, y)
+        if state.settings.standardize
+        else Scaling.identity(state.n_features)
+    )
+    engine = state.new_engine()
+    if len(y):
+
+        def describe_row(i: int) -> str:
+            return f"row {i} of the warm-up"
+
+        expert, gate = state.designs(X, scaling, describe_row)
+        try:
+            engine.learn(expert, gate, scaling.target(y, describe_row), n_jobs)
+        except (ValueError, ArithmeticError) as error:
+            error.add_note("rows are counted from the first of the warm-up")
+            raise
+    return replace(
+        state,
+        waiting_X=np.empty((0, state.n_features)),
+        waiting_y=np.empty(0),
+        scaling=scaling,
+        engine=engine,
+    )
+
+
+def _log_evidence(state: LearnedState) -> float:
+    assert state.engine is not None and state.scaling is not None
+    return state.engine.log_evidence - state.engine.n_rows * state.scaling.log_y_scale
+
+
+def _scatter(values: FloatArray, kept: NDArray[np.bool_] | None) -> FloatArray:
+    """Return ``values`` of the kept rows, with NaN for the others."""
+    if kept is None:
+        return values
+    full = np.full((len(kept), *values.shape[1:]), np.nan)
+    full[kept] = values
+    return full
+
+
+def _forecast(
+    state: LearnedState,
+    rows: Rows,
+    first: int,
+    scores: dict[str, NDArray[Any]],
+    n_before: int,
+) -> Forecast:
+    """Return the engine's scores of the rows from ``first`` on, in the units of y."""
+    n = len(rows.y)
+    standard = {
+        name: np.asarray(scores.get(name, np.empty(0)), dtype=np.float64)
+        for name in ("mean", "variance", "log_density", "cdf", "crps", "ess", "log_evidence")
+    }
+    scaling = state.scaling or Scaling.identity(state.n_features)
+    n_rows: IntArray = np.arange(1, n - first + 1, dtype=np.int64) + n_before
+    arrays = {
+        "mean": scaling.location(standard["mean"]),
+        "std": scaling.spread(np.sqrt(standard["variance"])),
+        "log_density": scaling.log_density(standard["log_density"]),
+        "cdf": standard["cdf"],
+        "crps": scaling.spread(standard["crps"]),
+        "ess": standard["ess"],
+        "log_evidence": scaling.log_evidence(standard["log_evidence"], n_rows),
+    }
+    kept = np.ones(n, dtype=bool) if rows.kept is None else rows.kept.copy()
+    kept[np.flatnonzero(kept)[:first]] = False
+    return Forecast(
+        **{name: _scatter(values, kept) for name, values in arrays.items()},
+        n_warmup=first,
+        n_skipped=rows.n_skipped,
+    )

@@ -1,0 +1,121 @@
+"""What the Python layer expects of a compiled engine module, for type checkers.
+
+Each SIMD level is one extension module (``_core_base``, ``_core_v3``, ...) with the same interface.
+Everything in it is in standardised units; designs come with the leading 1 in column 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+SeedArray = NDArray[np.uint64]
+
+__all__ = ["CoreModule", "Engine", "FloatArray", "IntArray", "SeedArray"]
+
+
+class Engine(Protocol):
+    """Islands of particles, each a mixture of experts, learned row by row."""
+
+    n_rows: int
+    nbytes: int
+    log_evidence: float
+    island_log_evidence: FloatArray
+    ess: FloatArray
+
+    def learn(
+        self, X: FloatArray, U: FloatArray, y: FloatArray, n_jobs: int
+    ) -> dict[str, NDArray[Any]]:
+        """Learn rows in order; all or nothing."""
+
+    def prequential(
+        self, X: FloatArray, U: FloatArray, y: FloatArray, n_jobs: int, crps: bool
+    ) -> dict[str, NDArray[Any]]:
+        """Forecast each row, then learn it; all or nothing."""
+
+    def moments(
+        self, X: FloatArray, U: FloatArray, n_jobs: int
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    def quantiles(
+        self, X: FloatArray, U: FloatArray, probs: FloatArray, n_jobs: int
+    ) -> FloatArray: ...
+
+    def cdf(self, X: FloatArray, U: FloatArray, y: FloatArray, n_jobs: int) -> FloatArray: ...
+
+    def log_density(
+        self, X: FloatArray, U: FloatArray, y: FloatArray, n_jobs: int
+    ) -> FloatArray: ...
+
+    def crps(self, X: FloatArray, U: FloatArray, y: FloatArray, n_jobs: int) -> FloatArray: ...
+
+    def sample(
+        self, X: FloatArray, U: FloatArray, n_samples: int, seed: SeedArray
+    ) -> FloatArray: ...
+
+    def gate_proba(self, U: FloatArray, n_jobs: int) -> tuple[FloatArray, FloatArray]: ...
+
+    def active_experts(self, U: FloatArray, mass: float, n_jobs: int) -> FloatArray: ...
+
+    def gate_inclusion(self) -> FloatArray: ...
+
+    def expert_counts(self) -> FloatArray: ...
+
+    def particle(self, i: int = -1) -> dict[str, Any]: ...
+
+    def resampling_log(self) -> dict[str, NDArray[Any]]: ...
+
+    def get_state(self) -> dict[str, NDArray[Any]]: ...
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None: ...
+
+
+class EngineFactory(Protocol):
+    """The constructor of :class:`Engine`."""
+
+    def __call__(
+        self,
+        *,
+        n_experts: int,
+        n_particles: int,
+        n_islands: int,
+        expert_dim: int,
+        gate_dim: int,
+        tree: IntArray,
+        leaves: IntArray,
+        gate_prior: Mapping[str, Any],
+        expert: Mapping[str, Any],
+        ess_threshold: float,
+        phi_kernel: str,
+        seeds: SeedArray,
+    ) -> Engine: ...
+
+
+class CoreModule(Protocol):
+    """One compiled level."""
+
+    LEVEL: str
+    LANES: int
+    NumericalError: type[ArithmeticError]
+    Engine: EngineFactory
+
+    def build_config(self) -> dict[str, Any]: ...
+
+    def systematic(self, W: FloatArray, M: int, u: float) -> IntArray: ...
+
+    def stratified(self, W: FloatArray, M: int, u: FloatArray) -> IntArray: ...
+
+    def residual(self, W: FloatArray, M: int, u: FloatArray) -> IntArray: ...
+
+    def multinomial(self, W: FloatArray, M: int, u: FloatArray) -> IntArray: ...
+
+    def ssp(self, W: FloatArray, M: int, u: FloatArray) -> IntArray: ...
+
+    def cholesky_update(
+        self, L: FloatArray, x: FloatArray, sign: int, overwrite: bool
+    ) -> FloatArray: ...

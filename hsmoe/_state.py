@@ -1,0 +1,197 @@
+"""What a model has learned, as one value: replaced as a whole, so that no failure leaves half."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._checks import check_integer, check_number
+from ._core_protocol import Engine, FloatArray, IntArray
+from ._dispatch import core
+from ._experts import Expert, resolve_expert
+from ._priors import GatePrior, resolve_gate_prior
+from ._scaling import Scaling
+from ._seeding import engine_seeds
+from ._trees import GateTree, gate_tree
+from ._validation import column_names, select_columns
+
+__all__ = ["STRUCTURAL_PARAMETERS", "LearnedState", "Settings", "resolve_n_jobs"]
+
+# Parameters that shape the model: fixed from the first row on.  The others may change any time.
+STRUCTURAL_PARAMETERS = (
+    "n_experts",
+    "n_particles",
+    "n_islands",
+    "gate",
+    "gate_prior",
+    "expert",
+    "gate_features",
+    "expert_features",
+    "ess_threshold",
+    "n_warmup",
+    "standardize",
+)
+
+# The warm-up by default: enough rows for a centre and a scale of each feature, in bounds.
+_AUTO_WARMUP_ROWS_PER_FEATURE = 10
+_AUTO_WARMUP_BOUNDS = (50, 1000)
+
+# phi is refreshed coordinate by coordinate after each row: O(p^2), no factorisation.
+_PHI_KERNEL = "sweep"
+
+
+def resolve_n_jobs(n_jobs: Any) -> int:
+    """Return the number of threads an ``n_jobs`` parameter asks for."""
+    if n_jobs is None:
+        return 1
+    if isinstance(n_jobs, int | np.integer) and not isinstance(n_jobs, bool) and n_jobs == -1:
+        try:
+            return len(os.sched_getaffinity(0))
+        except AttributeError:  # not on macOS and Windows
+            return os.cpu_count() or 1
+    try:
+        return check_integer("n_jobs", n_jobs, 1)
+    except ValueError:
+        raise ValueError(
+            f"n_jobs is {n_jobs!r}; it must be a number of threads, or -1 for all processors"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The structural parameters, validated."""
+
+    parameters: dict[str, Any]  # as the user gave them
+    n_experts: int
+    n_particles: int
+    n_islands: int
+    tree: GateTree
+    gate_prior: GatePrior
+    expert: Expert
+    ess_threshold: float
+    n_warmup: int | None  # None: "auto"
+
+    @classmethod
+    def resolve(cls, parameters: Mapping[str, Any]) -> Settings:
+        """Validate parameters; raises ValueError naming the first that cannot be used."""
+        given = {name: copy.deepcopy(parameters[name]) for name in STRUCTURAL_PARAMETERS}
+        n_experts = check_integer("n_experts", given["n_experts"], 1)
+        n_warmup = given["n_warmup"]
+        if isinstance(n_warmup, str):
+            if n_warmup != "auto":
+                raise ValueError(
+                    f"n_warmup is {n_warmup!r}; it must be 'auto' or an integer of at least 1"
+                )
+            n_warmup = None
+        elif n_warmup == 0 and not isinstance(n_warmup, bool):
+            raise ValueError(
+                "n_warmup is 0; pass standardize=False to learn without standardisation, or at "
+                "least 1"
+            )
+        else:
+            n_warmup = check_integer("n_warmup", n_warmup, 1)
+        if not isinstance(given["standardize"], bool | np.bool_):
+            raise ValueError(f"standardize is {given['standardize']!r}; it must be True or False")
+        return cls(
+            parameters=given,
+            n_experts=n_experts,
+            n_particles=check_integer("n_particles", given["n_particles"], 1),
+            n_islands=check_integer("n_islands", given["n_islands"], 1),
+            tree=gate_tree(given["gate"], n_experts),
+            gate_prior=resolve_gate_prior(given["gate_prior"]),
+            expert=resolve_expert(given["expert"]),
+            ess_threshold=check_number(
+                "ess_threshold", given["ess_threshold"], 0.0, 1.0, closed=True
+            ),
+            n_warmup=n_warmup,
+        )
+
+    @property
+    def standardize(self) -> bool:
+        return bool(self.parameters["standardize"])
+
+    def warmup_rows(self, n_features: int) -> int:
+        """Return how many rows fix the standardisation when rows arrive one by one."""
+        if not self.standardize:
+            return 0
+        if self.n_warmup is not None:
+            return self.n_warmup
+        low, high = _AUTO_WARMUP_BOUNDS
+        return min(high, max(low, _AUTO_WARMUP_ROWS_PER_FEATURE * n_features))
+
+
+@dataclass(frozen=True)
+class LearnedState:
+    """Everything a model has learned.
+
+    Until ``n_warmup`` rows have come, they wait in ``waiting_X``, ``waiting_y`` and there is
+    neither ``scaling`` nor ``engine``.
+    """
+
+    settings: Settings
+    seeds: np.random.SeedSequence
+    names: tuple[str, ...] | None
+    n_features: int
+    n_warmup: int
+    n_skipped: int
+    waiting_X: FloatArray  # (m, n_features), m < n_warmup
+    waiting_y: FloatArray  # (m,)
+    scaling: Scaling | None = None
+    engine: Engine | None = None
+
+    @property
+    def n_learned(self) -> int:
+        """Complete rows so far, those of the warm-up included."""
+        return len(self.waiting_y) if self.engine is None else int(self.engine.n_rows)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return column_names(self.names, self.n_features)
+
+    def columns(self, which: str) -> IntArray:
+        """Return the columns of X that the ``"expert"`` or the ``"gate"`` sees."""
+        parameter = f"{which}_features"
+        return select_columns(
+            self.settings.parameters[parameter], self.names, self.n_features, parameter
+        )
+
+    def new_engine(self) -> Engine:
+        """Return an engine that has seen no row."""
+        settings = self.settings
+        return core.Engine(
+            n_experts=settings.n_experts,
+            n_particles=settings.n_particles,
+            n_islands=settings.n_islands,
+            expert_dim=1 + len(self.columns("expert")),
+            gate_dim=1 + len(self.columns("gate")),
+            tree=settings.tree.nodes,
+            leaves=settings.tree.leaves,
+            gate_prior=settings.gate_prior.to_core(),
+            expert=settings.expert.to_core(),
+            ess_threshold=settings.ess_threshold,
+            phi_kernel=_PHI_KERNEL,
+            seeds=engine_seeds(self.seeds, settings.n_islands, settings.n_particles),
+        )
+
+    def designs(
+        self, X: FloatArray, scaling: Scaling, describe_row: Callable[[int], str]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the standardised expert and gate designs of rows, each with a leading 1."""
+        standard = scaling.features(X, self.labels, describe_row)
+        expert_columns, gate_columns = self.columns("expert"), self.columns("gate")
+        expert = _design(standard, expert_columns)
+        if np.array_equal(expert_columns, gate_columns):
+            return expert, expert
+        return expert, _design(standard, gate_columns)
+
+
+def _design(standard: FloatArray, columns: IntArray) -> FloatArray:
+    design = np.empty((len(standard), 1 + len(columns)))
+    design[:, 0] = 1.0
+    design[:, 1:] = standard[:, columns]
+    return design

@@ -1,0 +1,119 @@
+"""The text of ``summary()``."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._core_protocol import Engine, FloatArray
+from ._scaling import Scaling
+from ._state import LearnedState
+
+__all__ = ["summarise"]
+
+_MAX_FEATURES = 12  # columns of the coefficient table
+_MAX_NAME = 24
+
+
+def summarise(
+    title: str,
+    state: LearnedState,
+    engine: Engine,
+    scaling: Scaling,
+    log_evidence: float,
+    log_evidence_se: float,
+) -> str:
+    """Return a report on a model in lines of text, data units throughout."""
+    settings = state.settings
+    rows = f"{engine.n_rows:,} learned"
+    if state.engine is None:
+        rows += f" (still in the warm-up of {state.n_warmup:,}; what follows is provisional)"
+    elif state.n_warmup:
+        rows += f", the first {state.n_warmup:,} of them fixed the standardisation"
+    if state.n_skipped:
+        rows += f"; {state.n_skipped:,} skipped as incomplete"
+    evidence = f"{log_evidence:.2f}"
+    if not math.isnan(log_evidence_se):
+        evidence += f" (Monte Carlo standard error {log_evidence_se:.2f})"
+    total = settings.n_particles * settings.n_islands
+    islands = f" on {settings.n_islands} islands" if settings.n_islands > 1 else ""
+    resamplings = len(engine.resampling_log()["row"])
+    lines = [
+        title,
+        f"  rows          {rows}",
+        f"  log evidence  {evidence}",
+        f"  particles     {total:,}{islands}, ESS {float(np.sum(engine.ess)):.1f}, "
+        f"resampled {resamplings:,} times",
+        f"  gate          {settings.gate_prior!r}",
+        f"  expert        {settings.expert!r}",
+        "",
+        *_experts(state, engine, scaling),
+    ]
+    if settings.n_experts > 1:
+        lines += ["", *_splits(state, engine)]
+    return "\n".join(lines)
+
+
+def _experts(state: LearnedState, engine: Engine, scaling: Scaling) -> list[str]:
+    particle = engine.particle()
+    columns = state.columns("expert")
+    coefficients = scaling.coefficients(np.asarray(particle["coefficients"]), columns)
+    noise = scaling.spread(np.sqrt(np.asarray(particle["noise_variance"])))
+    counts = np.asarray(particle["counts"], dtype=np.float64)
+    shares = counts / max(float(counts.sum()), 1.0)
+    names = ["intercept", *(state.labels[j] for j in columns)]
+    # With many features, those whose effect is largest in standard units, of any expert.
+    effect = np.abs(np.asarray(particle["coefficients"])[:, 1:]).max(axis=0)
+    shown = np.sort(np.argsort(-effect, kind="stable")[:_MAX_FEATURES]) + 1
+    header = ["expert", "rows", "noise sd", "intercept", *(_short(names[j]) for j in shown)]
+    table = [header]
+    for k in np.argsort(-shares, kind="stable"):
+        table.append(
+            [
+                str(k),
+                f"{100 * shares[k]:.1f}%",
+                f"{noise[k]:.4g}",
+                f"{coefficients[k, 0]:.4g}",
+                *(f"{coefficients[k, j]:.4g}" for j in shown),
+            ]
+        )
+    lines = ["experts of the heaviest particle (coefficients in units of y per unit of x)"]
+    lines += _transposed(table)
+    left_out = len(columns) - len(shown)
+    if left_out:
+        lines.append(f"  ({left_out} features of smaller effect left out)")
+    return lines
+
+
+def _splits(state: LearnedState, engine: Engine) -> list[str]:
+    particle = engine.particle()
+    phi: FloatArray = np.asarray(particle["phi"])
+    inclusion = np.asarray(engine.gate_inclusion())
+    names = ["intercept", *(state.labels[j] for j in state.columns("gate"))]
+    lines = ["gate splits (logit of going left, per standard deviation of a feature; inclusion)"]
+    for l, label in enumerate(state.settings.tree.split_labels()):
+        order = np.argsort(-np.abs(phi[l, 1:]), kind="stable")[:3] + 1
+        terms = [f"intercept {phi[l, 0]:+.2f}"]
+        for j in order:
+            held = "" if np.isnan(inclusion[l, j]) else f" ({inclusion[l, j]:.2f})"
+            terms.append(f"{_short(names[j])} {phi[l, j]:+.2f}{held}")
+        lines.append(f"  {label}: " + ", ".join(terms))
+    return lines
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
+
+
+def _transposed(table: list[list[str]]) -> list[str]:
+    """Return the table with one line a quantity and one column an expert."""
+    columns = list(zip(*table, strict=True))
+    first = max(len(column[0]) for column in columns)
+    widths = [max(len(column[i]) for column in columns) for i in range(1, len(table))]
+    return [
+        "  "
+        + f"{column[0]:<{first}}"
+        + "".join(f"  {cell:>{w}}" for cell, w in zip(column[1:], widths, strict=True))
+        for column in columns
+    ]

@@ -1,0 +1,354 @@
+"""Reading what users pass: arrays, data frames and lists into float64, or a clear refusal.
+
+Every message names the argument, the row (counted from 0 within the call) and column, the value,
+and what to do.  pandas and polars are recognised only if the caller has imported them already.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core_protocol import FloatArray, IntArray
+
+__all__ = [
+    "Rows",
+    "column_names",
+    "read_features",
+    "read_rows",
+    "read_target",
+    "select_columns",
+]
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Validated rows of one call.
+
+    ``X`` (m, d) and ``y`` (m,) hold the complete rows only; ``kept`` (n,) says which of the call's
+    rows they are, or is None if they are all.
+    """
+
+    X: FloatArray
+    y: FloatArray
+    names: tuple[str, ...] | None
+    kept: BoolArray | None
+
+    @property
+    def n_given(self) -> int:
+        return len(self.y) if self.kept is None else len(self.kept)
+
+    @property
+    def n_skipped(self) -> int:
+        return self.n_given - len(self.y)
+
+
+def column_names(names: Sequence[str] | None, n_features: int) -> tuple[str, ...]:
+    """Return the names used in messages and reports: the given ones, or ``x0, x1, ...``."""
+    return tuple(names) if names is not None else tuple(f"x{j}" for j in range(n_features))
+
+
+def _library(name: str) -> Any:
+    """Return an imported library, or None: nothing can be its object before it is imported."""
+    return sys.modules.get(name)
+
+
+def _refuse_dtype(what: str, dtype: Any) -> ValueError:
+    return ValueError(
+        f"{what} has dtype {dtype}, which is not a real number type; convert it to numbers first "
+        "(categories, for example, to 0/1 columns)"
+    )
+
+
+def _as_float(array: NDArray[Any], what: str) -> FloatArray:
+    if array.dtype.kind not in "fiub":
+        raise _refuse_dtype(what, array.dtype)
+    with np.errstate(over="ignore"):  # a long double beyond float64 is reported as infinite
+        values = np.asarray(array, dtype=np.float64)
+    if isinstance(array, np.ma.MaskedArray):
+        values = np.ma.filled(np.ma.masked_array(values, array.mask), np.nan)
+    return np.ascontiguousarray(values)
+
+
+def _from_array_like(data: Any, what: str) -> FloatArray:
+    if hasattr(data, "toarray") and hasattr(data, "nnz"):
+        raise ValueError(f"{what} is a sparse matrix; pass {what}.toarray() instead")
+    if isinstance(data, str | bytes | dict | set) or data is None:
+        raise ValueError(f"{what} is a {type(data).__name__}; pass an array or a data frame")
+    try:
+        array = np.asanyarray(data)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} cannot be read as an array ({error}); every row must have the same length"
+        ) from None
+    if array.dtype == object and array.size:
+        kinds = {type(value).__name__ for value in array.ravel()[:1000]}
+        raise ValueError(
+            f"{what} has dtype object (it holds {', '.join(sorted(kinds))}); convert it to "
+            f"numbers, for example with {what}.astype(float)"
+        )
+    if array.size == 0 and array.dtype == object:
+        array = array.astype(np.float64)
+    return _as_float(array, what)
+
+
+def _frame_names(names: Sequence[Any], what: str) -> tuple[str, ...] | None:
+    texts = [isinstance(name, str) for name in names]
+    if not any(texts):
+        return None
+    if not all(texts):
+        wrong = next(name for name in names if not isinstance(name, str))
+        raise ValueError(
+            f"{what} has text column names and also {wrong!r}; make all column names strings"
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise ValueError(f"{what} has two columns named {twice!r}; give each its own name")
+    return tuple(names)
+
+
+def _from_frame(data: Any, what: str) -> tuple[FloatArray, tuple[str, ...] | None] | None:
+    """Read a pandas or polars data frame; None for anything else."""
+    pandas, polars = _library("pandas"), _library("polars")
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        names = _frame_names(list(data.columns), what)
+        for name, dtype in zip(data.columns, data.dtypes, strict=True):
+            if not pandas.api.types.is_any_real_numeric_dtype(
+                dtype
+            ) and not pandas.api.types.is_bool_dtype(dtype):
+                raise _refuse_dtype(f"{what}: column {name!r}", dtype)
+        values = data.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.ascontiguousarray(values), names
+    if polars is not None:
+        if isinstance(data, polars.LazyFrame):
+            raise ValueError(f"{what} is a polars LazyFrame; pass {what}.collect() instead")
+        if isinstance(data, polars.DataFrame):
+            for name, dtype in data.schema.items():
+                if not (dtype.is_numeric() or dtype == polars.Boolean):
+                    raise _refuse_dtype(f"{what}: column {name!r}", dtype)
+            values = data.cast(polars.Float64).to_numpy()
+            return np.ascontiguousarray(values), _frame_names(data.columns, what)
+    return None
+
+
+def _from_series(data: Any, what: str) -> FloatArray | None:
+    """Read a pandas or polars series; None for anything else."""
+    for library in ("pandas", "polars"):
+        module = _library(library)
+        if module is not None and isinstance(data, module.Series):
+            name = data.name if isinstance(data.name, str) else what
+            frame = _from_frame(data.to_frame(name=name or what), what)
+            assert frame is not None
+            return np.ascontiguousarray(frame[0][:, 0])
+    return None
+
+
+def _check_missing(missing: Any) -> bool:
+    """Return whether rows with missing values are to be skipped."""
+    if missing not in ("raise", "skip"):
+        raise ValueError(f"missing is {missing!r}; it must be 'raise' or 'skip'")
+    return bool(missing == "skip")
+
+
+def _check_names(
+    given: tuple[str, ...] | None, expected: tuple[str, ...] | None, n_given: int, n_expected: int
+) -> None:
+    if n_given != n_expected:
+        raise ValueError(
+            f"X has {n_given} columns, but the model was begun with {n_expected}; pass the same "
+            "columns in the same order"
+        )
+    if given is None or expected is None or given == expected:
+        return
+    if set(given) == set(expected):
+        j = next(j for j in range(n_given) if given[j] != expected[j])
+        raise ValueError(
+            f"X has the columns in another order than the model was begun with (column {j} is "
+            f"{given[j]!r}, was {expected[j]!r}); pass X[list(model.feature_names_in_)]"
+        )
+    new = [name for name in given if name not in expected]
+    gone = [name for name in expected if name not in given]
+    raise ValueError(
+        f"X has other column names than the model was begun with: unknown {new}, absent {gone}; "
+        "rename or select the columns"
+    )
+
+
+def read_features(
+    X: Any,
+    *,
+    expected: tuple[tuple[str, ...] | None, int] | None,
+    missing: Any,
+) -> tuple[FloatArray, tuple[str, ...] | None, BoolArray | None]:
+    """Read a feature matrix.
+
+    Parameters
+    ----------
+    X : array_like or data frame, shape (n, d)
+    expected : (names, n_features) or None
+        What earlier calls had, or None if this is the first.
+    missing : {"raise", "skip"}
+
+    Returns
+    -------
+    values : ndarray, shape (n, d)
+        May hold NaN if ``missing="skip"``.
+    names : tuple of str or None
+    complete : ndarray of bool, shape (n,), or None
+        Rows without missing values; None if all are complete.
+    """
+    skip = _check_missing(missing)
+    frame = _from_frame(X, "X")
+    if frame is not None:
+        values, names = frame
+    else:
+        series = _from_series(X, "X")
+        values, names = (_from_array_like(X, "X") if series is None else series), None
+    if values.ndim != 2:
+        hint = {
+            0: "for one row pass [[x1, x2, ...]]",
+            1: "for one row pass X.reshape(1, -1), for one column X.reshape(-1, 1)",
+        }.get(values.ndim, "pass one row for each observation")
+        raise ValueError(f"X has shape {values.shape}; it must have two dimensions: {hint}")
+    if values.shape[0] == 0:
+        raise ValueError(f"X has no rows (shape {values.shape}); pass at least one")
+    if values.shape[1] == 0:
+        raise ValueError(f"X has no columns (shape {values.shape}); pass at least one feature")
+    if expected is not None:
+        _check_names(names, expected[0], values.shape[1], expected[1])
+        labels = column_names(expected[0] or names, expected[1])
+    else:
+        labels = column_names(names, values.shape[1])
+    if np.isfinite(values).all():
+        return values, names, None
+    unusable: BoolArray = np.isinf(values) if skip else ~np.isfinite(values)
+    if unusable.any():
+        row, j = (int(i) for i in np.argwhere(unusable)[0])
+        raise ValueError(
+            f"X: row {row}, column {labels[j]!r} is {_show(values[row, j])}; "
+            + _advice(values[row, j], int(np.count_nonzero(unusable.any(axis=1))))
+        )
+    return values, names, np.asarray(~np.isnan(values).any(axis=1))
+
+
+def _show(value: float) -> str:
+    return "missing (NaN)" if np.isnan(value) else str(float(value))
+
+
+def _advice(value: float, n_rows: int) -> str:
+    many = f" ({n_rows} rows are so)" if n_rows > 1 else ""
+    if np.isnan(value):
+        return f"fill it in, drop the row, or pass missing='skip'{many}"
+    return f"values must be finite: correct it or drop the row{many}"
+
+
+def read_target(y: Any, n_rows: int, *, missing: Any) -> tuple[FloatArray, BoolArray | None]:
+    """Read a real target of ``n_rows`` values; returns it and which values are present."""
+    skip = _check_missing(missing)
+    frame = _from_frame(y, "y")
+    if frame is not None:
+        values = frame[0]
+    else:
+        series = _from_series(y, "y")
+        values = _from_array_like(y, "y") if series is None else series
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = np.ascontiguousarray(values[:, 0])
+    if values.ndim != 1:
+        raise ValueError(
+            f"y has shape {values.shape}; it must have one dimension (one target value a row)"
+        )
+    if len(values) != n_rows:
+        raise ValueError(
+            f"y has {len(values)} values, but X has {n_rows} rows; pass one value for each row"
+        )
+    if np.isfinite(values).all():
+        return values, None
+    unusable = np.isinf(values) if skip else ~np.isfinite(values)
+    if unusable.any():
+        row = int(np.argmax(unusable))
+        raise ValueError(
+            f"y: row {row} is {_show(values[row])}; "
+            + _advice(values[row], int(np.count_nonzero(unusable)))
+        )
+    return values, ~np.isnan(values)
+
+
+def read_rows(
+    X: Any,
+    y: Any,
+    *,
+    expected: tuple[tuple[str, ...] | None, int] | None,
+    missing: Any,
+) -> Rows:
+    """Read features and target together, leaving out incomplete rows if ``missing="skip"``."""
+    features, names, complete = read_features(X, expected=expected, missing=missing)
+    target, present = read_target(y, len(features), missing=missing)
+    if complete is None and present is None:
+        return Rows(features, target, names, None)
+    kept = np.ones(len(features), dtype=bool)
+    for usable in (complete, present):
+        if usable is not None:
+            kept &= usable
+    return Rows(np.ascontiguousarray(features[kept]), target[kept], names, kept)
+
+
+def select_columns(
+    selection: Any, names: tuple[str, ...] | None, n_features: int, parameter: str
+) -> IntArray:
+    """Return the column numbers that ``expert_features`` or ``gate_features`` select.
+
+    Parameters
+    ----------
+    selection : None or sequence of str or int
+        Names or indices; None selects every column.
+    names : tuple of str or None
+        The columns' names, if they have any.
+    n_features : int
+    parameter : str
+        Name of the parameter, for messages.
+    """
+    if selection is None:
+        return np.arange(n_features, dtype=np.int64)
+    if isinstance(selection, str) or not isinstance(selection, Sequence | np.ndarray):
+        raise ValueError(
+            f"{parameter} is {selection!r}; it must be None or a list of column names or numbers"
+        )
+    columns: list[int] = []
+    for entry in selection:
+        if isinstance(entry, str):
+            if names is None:
+                raise ValueError(
+                    f"{parameter} names {entry!r}, but X has no column names; pass a data frame, "
+                    "or column numbers"
+                )
+            if entry not in names:
+                raise ValueError(
+                    f"{parameter} names {entry!r}, which X does not have; its columns are "
+                    f"{list(names)}"
+                )
+            column = names.index(entry)
+        else:
+            try:
+                if isinstance(entry, bool | np.bool_):
+                    raise TypeError
+                column = operator.index(entry)
+            except TypeError:
+                raise ValueError(
+                    f"{parameter} contains {entry!r}; entries must be column names or numbers"
+                ) from None
+            if not 0 <= column < n_features:
+                raise ValueError(
+                    f"{parameter} contains column {column}; X has columns 0..{n_features - 1}"
+                )
+        if column in columns:
+            raise ValueError(f"{parameter} contains {entry!r} twice; name each column once")
+        columns.append(column)
+    return np.array(columns, dtype=np.int64)

@@ -1,0 +1,299 @@
+"""Mixture of experts for a real target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._base import OnlineMixture, _scatter
+from ._checks import check_integer
+from ._core_protocol import Engine, FloatArray
+from ._scaling import Scaling
+from ._seeding import seed_sequence, seed_words
+from ._state import resolve_n_jobs
+from ._validation import read_target
+
+__all__ = ["HSMoERegressor"]
+
+
+class HSMoERegressor(OnlineMixture):
+    """Bayesian mixture of linear experts for a real target, learned online.
+
+    ``p(y | x) = sum_k g_k(x) N(y; x'beta_k, s2_k)``: a binary tree of logistic splits ``g`` routes
+    a row to one of ``n_experts`` linear regressions.  Gate, coefficients and noise are learned
+    together, row by row, by particle learning; predictions are mixtures over the particles.
+
+    Parameters
+    ----------
+    n_experts : int
+        Number of experts K; 1 is Bayesian linear regression with unknown noise.
+    n_particles : int
+        Particles of each island.  More particles: less Monte Carlo error, more time.
+    n_islands : int
+        Independent populations; their spread is the Monte Carlo error of the evidence.
+    gate : {"comb", "balanced"} or nested lists of int
+        Which experts each split tells apart: ``"comb"`` (stick breaking), ``"balanced"`` (halving;
+        cheaper for many experts), or nested lists of expert numbers, ``[[0, 1], [2, 3]]``.
+    gate_prior : {"horseshoe", "normal", "horseshoe-paper"} or prior object
+        Prior of the gate coefficients.
+    expert : "gaussian" or GaussianExpert
+        What an expert is.
+    gate_features, expert_features : list of str or int, optional
+        Columns the gate and the experts see; all by default.  ``gate_features=[]`` leaves the
+        gate only its intercepts.
+    ess_threshold : float
+        Resample when the effective sample size falls below this share of the particles.
+    n_warmup : int or "auto"
+        Number of first rows that fix the standardisation.  ``"auto"``: all rows of ``fit``; in
+        ``partial_fit`` and ``prequential`` ten a feature, but at least 50 and at most 1000.
+    standardize : bool
+        Standardise features and target by the warm-up rows.  Every output is in the original
+        units either way.  If False there is no warm-up, and the priors are in raw units.
+    missing : {"raise", "skip"}
+        What to do with NaN: refuse the call, or leave such rows out (predictions of such rows are
+        NaN).  Infinite values are always refused.
+    n_jobs : int
+        Threads; -1 for all processors.  The results are the same bits for any number.
+    random_state : None, int, SeedSequence or Generator
+        Seed of the particles' random streams, read when the first row is learned.
+    verbose : int
+        If positive, report each learning call in one line on the standard error stream.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str
+        Their names, if X was a data frame.
+    n_rows_seen_, n_rows_skipped_ : int
+        Rows given so far, and those among them that were skipped.
+    log_evidence_, log_evidence_se_ : float
+        Log evidence of the rows so far, and its Monte Carlo standard error.
+    ess_ : float
+        Effective sample size of the particles.
+    resampling_log_ : dict
+        When and how the particles were resampled.
+
+    References
+    ----------
+    Carvalho, Johannes, Lopes & Polson (2010), Particle learning and smoothing.
+    Polson, Scott & Windle (2013), Bayesian inference for logistic models using Polya-Gamma latent
+    variables.
+    arXiv 2601.09043, Horseshoe mixtures of experts.
+
+    Examples
+    --------
+    Two regimes, told apart by the sign of x:
+
+    >>> import numpy as np, hsmoe
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-2, 2, size=(500, 1))
+    >>> y = np.where(X[:, 0] > 0, 3 * X[:, 0], -X[:, 0]) + 0.1 * rng.normal(size=500)
+    >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=100, random_state=1).fit(X, y)
+    >>> model.predict(np.array([[-1.0], [1.0]])).shape
+    (2,)
+    >>> model.predict_interval(np.array([[1.0]]), coverage=0.9).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        n_experts: Any = 4,
+        n_particles: Any = 256,
+        n_islands: Any = 1,
+        gate: Any = "comb",
+        gate_prior: Any = "horseshoe",
+        expert: Any = "gaussian",
+        gate_features: Any = None,
+        expert_features: Any = None,
+        ess_threshold: Any = 0.5,
+        n_warmup: Any = "auto",
+        standardize: Any = True,
+        missing: Any = "raise",
+        n_jobs: Any = 1,
+        random_state: Any = None,
+        verbose: Any = 0,
+    ) -> None:
+        self.n_experts = n_experts
+        self.n_particles = n_particles
+        self.n_islands = n_islands
+        self.gate = gate
+        self.gate_prior = gate_prior
+        self.expert = expert
+        self.gate_features = gate_features
+        self.expert_features = expert_features
+        self.ess_threshold = ess_threshold
+        self.n_warmup = n_warmup
+        self.standardize = standardize
+        self.missing = missing
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Return the mean of the predictive mixture.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        return_std : bool
+            Return the predictive standard deviation too (noise included).
+
+        Returns
+        -------
+        mean : ndarray, shape (n,)
+            In units of y.
+        std : ndarray, shape (n,)
+            Only if ``return_std``; infinite where the variance does not exist.
+
+        Raises
+        ------
+        NotFittedError
+            If no row was learned.
+        ValueError
+            If X cannot be used.
+        """
+        _, engine, scaling, expert, gate, kept = self._read_designs(X)
+        mean, variance = engine.moments(expert, gate, resolve_n_jobs(self.n_jobs))
+        located = _scatter(scaling.location(mean), kept)
+        if return_std:
+            return located, _scatter(scaling.spread(np.sqrt(variance)), kept)
+        return located
+
+    def predict_quantiles(self, X: Any, probs: ArrayLike) -> FloatArray:
+        """Return quantiles of the predictive mixture.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        probs : float or array_like, shape (q,)
+            Probabilities between 0 and 1, neither included.
+
+        Returns
+        -------
+        ndarray, shape (n, q)
+            In units of y.
+        """
+        levels = np.atleast_1d(np.asarray(probs, dtype=np.float64))
+        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+            raise ValueError(
+                f"probs is {probs!r}; it must be probabilities between 0 and 1, neither included"
+            )
+        _, engine, scaling, expert, gate, kept = self._read_designs(X)
+        quantiles = engine.quantiles(
+            expert, gate, np.ascontiguousarray(levels), resolve_n_jobs(self.n_jobs)
+        )
+        return _scatter(scaling.location(quantiles), kept)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> FloatArray:
+        """Return equal-tailed predictive intervals.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        coverage : float
+            Probability that y lies inside, between 0 and 1.
+
+        Returns
+        -------
+        ndarray, shape (n, 2)
+            Lower and upper ends, in units of y.
+        """
+        if not 0.0 < coverage < 1.0:
+            raise ValueError(f"coverage is {coverage!r}; it must lie between 0 and 1")
+        tail = 0.5 * (1.0 - coverage)
+        return self.predict_quantiles(X, [tail, 1.0 - tail])
+
+    def predict_cdf(self, X: Any, y: Any) -> FloatArray:
+        """Return the predictive probability of a value up to ``y``, shape (n,).
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        y : array_like, shape (n,)
+            Where to evaluate, in units of y.
+        """
+        engine, _, arguments, kept = self._scored(X, y)
+        return _scatter(engine.cdf(*arguments), kept)
+
+    def log_density(self, X: Any, y: Any) -> FloatArray:
+        """Return the log predictive density at ``y`` per unit of y, in nats, shape (n,).
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        y : array_like, shape (n,)
+            Where to evaluate, in units of y.
+        """
+        engine, scaling, arguments, kept = self._scored(X, y)
+        return _scatter(scaling.log_density(engine.log_density(*arguments)), kept)
+
+    def crps(self, X: Any, y: Any) -> FloatArray:
+        """Return the continuous ranked probability score at ``y``, shape (n,); lower is better.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        y : array_like, shape (n,)
+            What was observed, in units of y.
+
+        References
+        ----------
+        Gneiting & Raftery (2007), Strictly proper scoring rules, prediction, and estimation.
+        """
+        engine, scaling, arguments, kept = self._scored(X, y)
+        return _scatter(scaling.spread(engine.crps(*arguments)), kept)
+
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = None) -> FloatArray:
+        """Draw from the predictive mixture.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        n_samples : int
+            Draws for each row.
+        random_state : None, int, SeedSequence or Generator
+            Seed of these draws; the model's own streams are not touched.
+
+        Returns
+        -------
+        ndarray, shape (n, n_samples)
+            In units of y.
+        """
+        count = check_integer("n_samples", n_samples, 1)
+        _, engine, scaling, expert, gate, kept = self._read_designs(X)
+        seed = seed_words(seed_sequence(random_state), 4)
+        return _scatter(scaling.location(engine.sample(expert, gate, count, seed)), kept)
+
+    def _scored(
+        self, X: Any, y: Any
+    ) -> tuple[
+        Engine, Scaling, tuple[FloatArray, FloatArray, FloatArray, int], np.ndarray[Any, Any] | None
+    ]:
+        """Read rows with a target to score; returns what the engine's scores take."""
+        _, engine, scaling, expert, gate, kept = self._read_designs(X)
+        n_rows = len(expert) if kept is None else len(kept)
+        values, present = read_target(y, n_rows, missing=self.missing)
+        if present is not None:
+            inside = present if kept is None else present[kept]
+            same = gate is expert
+            expert = np.ascontiguousarray(expert[inside])
+            gate = expert if same else np.ascontiguousarray(gate[inside])
+            kept = present if kept is None else kept & present
+        numbers = None if kept is None else np.flatnonzero(kept)
+        target = scaling.target(
+            values if kept is None else values[kept],
+            lambda i: f"row {i if numbers is None else numbers[i]}",
+        )
+        return engine, scaling, (expert, gate, target, resolve_n_jobs(self.n_jobs)), kept

@@ -1,0 +1,291 @@
+// The engine: convert, validate shapes, release the GIL, call.
+#include <chrono>
+
+#include <hsmoe/filter/engine.hpp>
+
+#include "bindings.hpp"
+
+namespace hsmoe::bind {
+namespace {
+
+double option(const py::dict& d, const char* key, double fallback) {
+  return d.contains(key) ? d[key].cast<double>() : fallback;
+}
+
+PriorOptions prior_options(const py::dict& d) {
+  const auto kind = d["kind"].cast<std::string>();
+  if (kind == "horseshoe") {
+    HorseshoeOptions o;
+    o.tau0 = option(d, "tau0", o.tau0);
+    o.slab = option(d, "slab", o.slab);
+    o.intercept_sd = option(d, "intercept_sd", o.intercept_sd);
+    return o;
+  }
+  if (kind == "horseshoe-paper") return HorseshoeOptions::paper();
+  if (kind == "normal") {
+    NormalPriorOptions o;
+    o.scale = option(d, "scale", o.scale);
+    o.intercept_sd = option(d, "intercept_sd", o.intercept_sd);
+    return o;
+  }
+  throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, horseshoe-paper, normal");
+}
+
+GaussianOptions expert_options(const py::dict& d) {
+  const auto kind = d["kind"].cast<std::string>();
+  if (kind != "gaussian") throw InvalidArgument("Engine: expert kind '" + kind + "' is not gaussian");
+  GaussianOptions o;
+  o.a0 = option(d, "a0", o.a0);
+  o.b0 = option(d, "b0", o.b0);
+  o.coefficient_variance = option(d, "coefficient_variance", o.coefficient_variance);
+  return o;
+}
+
+PhiKernel phi_kernel(const std::string& name) {
+  if (name == "sweep") return PhiKernel::sweep;
+  if (name == "block") return PhiKernel::block;
+  throw InvalidArgument("Engine: phi_kernel '" + name + "' is not one of sweep, block");
+}
+
+std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int expert_dim, int gate_dim,
+                              const Indices& tree, const Indices& leaves, const py::dict& gate_prior,
+                              const py::dict& expert, double ess_threshold, const std::string& kernel, const Words& seeds) {
+  check_at_least("Engine", "n_experts", n_experts, 1);
+  check_at_least("Engine", "n_particles", n_particles, 1);
+  check_at_least("Engine", "n_islands", n_islands, 1);
+  check_shape("Engine", "tree", tree, {n_experts - 1, 3});
+  check_shape("Engine", "leaves", leaves, {n_experts});
+  check_shape("Engine", "seeds", seeds, {Index(n_islands) * (n_particles + 1), 4});
+  EngineConfig c;
+  c.n_experts = n_experts;
+  c.n_particles = n_particles;
+  c.n_islands = n_islands;
+  c.expert_dim = expert_dim;
+  c.gate_dim = gate_dim;
+  c.tree.assign(tree.data(), tree.data() + tree.size());
+  c.leaves.assign(leaves.data(), leaves.data() + leaves.size());
+  c.gate_prior = prior_options(gate_prior);
+  c.expert = expert_options(expert);
+  c.ess_threshold = ess_threshold;
+  c.phi_kernel = phi_kernel(kernel);
+  return make_engine(c, std::vector<std::uint64_t>(seeds.data(), seeds.data() + seeds.size()));
+}
+
+Rows rows_of(const Engine& e, const char* f, const Doubles* X, const Doubles* U, const Doubles* y) {
+  const Index n = (X ? *X : *U).ndim() == 2 ? (X ? *X : *U).shape(0) : 0;
+  if (X) check_shape(f, "X", *X, {n, e.config().expert_dim});
+  if (U) check_shape(f, "U", *U, {n, e.config().gate_dim});
+  if (y) check_shape(f, "y", *y, {n});
+  return {n, X ? X->data() : nullptr, U ? U->data() : nullptr, y ? y->data() : nullptr};
+}
+
+// Ctrl-C between rows: the pending signal becomes the Python exception.
+void poll_signals() {
+  py::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+py::dict learn(Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs, const ForecastPath* forecast) {
+  const Rows rows = rows_of(e, "Engine.learn", &X, &U, &y);
+  auto evidence = new_array<double>({rows.n}), ess = new_array<double>({rows.n});
+  auto resampled = new_array<Index>({rows.n});
+  const LearnPath path{evidence.mutable_data(), ess.mutable_data(), resampled.mutable_data()};
+  {
+    py::gil_scoped_release release;
+    e.learn(rows, n_jobs, path, forecast, poll_signals);
+  }
+  py::dict d;
+  d["log_evidence"] = evidence;
+  d["ess"] = ess;
+  d["resampled"] = resampled;
+  return d;
+}
+
+py::dict prequential(Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs, bool with_crps) {
+  const Index n = y.size();
+  auto mean = new_array<double>({n}), variance = new_array<double>({n}), density = new_array<double>({n}),
+       cdf = new_array<double>({n}), crps = new_array<double>({n});
+  std::fill_n(crps.mutable_data(), n, std::numeric_limits<double>::quiet_NaN());
+  const ForecastPath forecast{mean.mutable_data(), variance.mutable_data(), density.mutable_data(), cdf.mutable_data(),
+                              with_crps ? crps.mutable_data() : nullptr};
+  py::dict d = learn(e, X, U, y, n_jobs, &forecast);
+  d["mean"] = mean;
+  d["variance"] = variance;
+  d["log_density"] = density;
+  d["cdf"] = cdf;
+  d["crps"] = crps;
+  return d;
+}
+
+// One value a row of (X, U, y) by one of the engine's scoring functions.
+using Score = void (Engine::*)(const Rows&, int, double*) const;
+template <Score score>
+py::array_t<double> scored(const Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
+  const Rows rows = rows_of(e, "Engine", &X, &U, &y);
+  auto out = new_array<double>({rows.n});
+  double* data = out.mutable_data();
+  py::gil_scoped_release release;
+  (e.*score)(rows, n_jobs, data);
+  return out;
+}
+
+py::dict particle(const Engine& e, Index i) {
+  const ParticleReport r = e.particle(i);
+  const Index K = e.config().n_experts, splits = e.n_splits(), p = e.config().gate_dim, d = e.config().expert_dim;
+  py::dict out;
+  out["weight"] = r.weight;
+  out["phi"] = to_array(r.phi, {splits, p});
+  out["local_scale"] = to_array(r.local_scale, {splits, p});
+  out["global_scale"] = r.global_scale;
+  out["coefficients"] = to_array(r.coefficients, {K, d});
+  out["noise_variance"] = to_array(r.noise_variance, {K});
+  out["counts"] = to_array(r.counts, {K});
+  return out;
+}
+
+py::dict log_dict(const std::vector<ResamplingEvent>& events) {
+  const Index m = Index(events.size());
+  auto row = new_array<Index>({m}), island = new_array<Index>({m}), unique = new_array<Index>({m});
+  auto ess = new_array<double>({m});
+  for (Index i = 0; i < m; ++i) {
+    row.mutable_data()[i] = events[i].row;
+    island.mutable_data()[i] = events[i].island;
+    ess.mutable_data()[i] = events[i].ess;
+    unique.mutable_data()[i] = events[i].unique;
+  }
+  py::dict d;
+  d["row"] = row;
+  d["island"] = island;
+  d["ess"] = ess;
+  d["unique"] = unique;
+  return d;
+}
+
+py::dict get_state(const Engine& e) {
+  const EngineState s = e.state();
+  const Index R = e.config().n_islands, N = e.config().n_particles;
+  py::dict d = log_dict(s.resampling_log);
+  py::dict out;
+  for (auto item : d) out[py::str("resampling_" + item.first.cast<std::string>())] = item.second;
+  out["n_rows"] = to_array(std::vector<Index>{s.n_rows}, {1});
+  out["particles"] = to_array(s.particles, {R, N, Index(s.particles.size()) / (R * N)});
+  out["log_weight"] = to_array(s.log_weight, {R, N});
+  out["island_log_evidence"] = to_array(s.island_log_evidence, {R});
+  out["streams"] = to_array(s.streams, {R, N + 1, 4});
+  return out;
+}
+
+// Exactly the dtype that get_state gave: a state is read, never converted.
+template <class T>
+std::vector<T> state_array(const py::dict& d, const char* name) {
+  if (!d.contains(name)) throw InvalidArgument(std::string("Engine.set_state: array '") + name + "' is missing");
+  if (!py::isinstance<py::array_t<T>>(d[name]))
+    throw InvalidArgument(std::string("Engine.set_state: array '") + name + "' has the wrong dtype");
+  const auto a = Input<T>::ensure(d[name]);
+  return std::vector<T>(a.data(), a.data() + a.size());
+}
+
+void set_state(Engine& e, const py::dict& d) {
+  EngineState s;
+  const auto n_rows = state_array<Index>(d, "n_rows");
+  if (n_rows.size() != 1) throw InvalidArgument("Engine.set_state: array 'n_rows' must hold one number");
+  s.n_rows = n_rows[0];
+  s.particles = state_array<double>(d, "particles");
+  s.log_weight = state_array<double>(d, "log_weight");
+  s.island_log_evidence = state_array<double>(d, "island_log_evidence");
+  s.streams = state_array<std::uint64_t>(d, "streams");
+  const auto row = state_array<Index>(d, "resampling_row"), island = state_array<Index>(d, "resampling_island"),
+             unique = state_array<Index>(d, "resampling_unique");
+  const auto ess = state_array<double>(d, "resampling_ess");
+  if (island.size() != row.size() || unique.size() != row.size() || ess.size() != row.size())
+    throw InvalidArgument("Engine.set_state: the arrays 'resampling_*' differ in length");
+  for (std::size_t i = 0; i < row.size(); ++i) s.resampling_log.push_back({row[i], island[i], ess[i], unique[i]});
+  e.set_state(s);
+}
+
+}  // namespace
+
+void bind_engine(py::module_& m) {
+  using namespace py::literals;
+  py::class_<Engine>(m, "Engine", py::module_local())
+      .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
+           "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "seeds"_a)
+      .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
+        return learn(e, X, U, y, n_jobs, nullptr);
+      }, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
+      .def("prequential", &prequential, "X"_a, "U"_a, "y"_a, "n_jobs"_a, "crps"_a)
+      .def("moments", [](const Engine& e, const Doubles& X, const Doubles& U, int n_jobs) {
+        const Rows rows = rows_of(e, "Engine.moments", &X, &U, nullptr);
+        auto mean = new_array<double>({rows.n}), variance = new_array<double>({rows.n});
+        double *a = mean.mutable_data(), *b = variance.mutable_data();
+        {
+          py::gil_scoped_release release;
+          e.moments(rows, n_jobs, a, b);
+        }
+        return py::make_tuple(mean, variance);
+      }, "X"_a, "U"_a, "n_jobs"_a)
+      .def("quantiles", [](const Engine& e, const Doubles& X, const Doubles& U, const Doubles& probs, int n_jobs) {
+        const Rows rows = rows_of(e, "Engine.quantiles", &X, &U, nullptr);
+        check_shape("Engine.quantiles", "probs", probs, {-1});
+        auto out = new_array<double>({rows.n, probs.size()});
+        double* data = out.mutable_data();
+        const double* q = probs.data();
+        const int n_probs = int(probs.size());
+        py::gil_scoped_release release;
+        e.quantiles(rows, q, n_probs, n_jobs, data);
+        return out;
+      }, "X"_a, "U"_a, "probs"_a, "n_jobs"_a)
+      .def("cdf", &scored<&Engine::cdf>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
+      .def("log_density", &scored<&Engine::log_density>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
+      .def("crps", &scored<&Engine::crps>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
+      .def("sample", [](const Engine& e, const Doubles& X, const Doubles& U, Index n_samples, const Words& seed) {
+        const Rows rows = rows_of(e, "Engine.sample", &X, &U, nullptr);
+        check_shape("Engine.sample", "seed", seed, {4});
+        check_at_least("Engine.sample", "n_samples", n_samples, Index(1));
+        auto out = new_array<double>({rows.n, n_samples});
+        double* data = out.mutable_data();
+        const std::uint64_t* words = seed.data();
+        py::gil_scoped_release release;
+        e.sample(rows, n_samples, words, data);
+        return out;
+      }, "X"_a, "U"_a, "n_samples"_a, "seed"_a)
+      .def("gate_proba", [](const Engine& e, const Doubles& U, int n_jobs) {
+        const Rows rows = rows_of(e, "Engine.gate_proba", nullptr, &U, nullptr);
+        auto mean = new_array<double>({rows.n, e.config().n_experts}), sd = new_array<double>({rows.n, e.config().n_experts});
+        double *a = mean.mutable_data(), *b = sd.mutable_data();
+        {
+          py::gil_scoped_release release;
+          e.gate_proba(rows, n_jobs, a, b);
+        }
+        return py::make_tuple(mean, sd);
+      }, "U"_a, "n_jobs"_a)
+      .def("active_experts", [](const Engine& e, const Doubles& U, double mass, int n_jobs) {
+        const Rows rows = rows_of(e, "Engine.active_experts", nullptr, &U, nullptr);
+        check_between("Engine.active_experts", "mass", mass, 0.0, 1.0);
+        auto out = new_array<double>({e.config().n_experts});
+        double* data = out.mutable_data();
+        py::gil_scoped_release release;
+        e.active_experts(rows, mass, n_jobs, data);
+        return out;
+      }, "U"_a, "mass"_a, "n_jobs"_a)
+      .def("gate_inclusion", [](const Engine& e) {
+        return to_array(e.gate_inclusion(), {e.n_splits(), e.config().gate_dim});
+      })
+      .def("expert_counts", [](const Engine& e) { return to_array(e.expert_counts(), {e.config().n_experts}); })
+      .def("particle", &particle, "i"_a = Index(-1))
+      .def("resampling_log", [](const Engine& e) { return log_dict(e.resampling_log()); })
+      .def("get_state", &get_state)
+      .def("set_state", &set_state, "state"_a)
+      .def_property_readonly("log_evidence", &Engine::log_evidence)
+      .def_property_readonly("island_log_evidence", [](const Engine& e) {
+        return to_array(e.island_log_evidence(), {Index(e.island_log_evidence().size())});
+      })
+      .def_property_readonly("ess", [](const Engine& e) {
+        const auto v = e.ess();
+        return to_array(v, {Index(v.size())});
+      })
+      .def_property_readonly("n_rows", &Engine::n_rows)
+      .def_property_readonly("nbytes", &Engine::n_bytes);
+}
+
+}  // namespace hsmoe::bind

@@ -129,7 +129,7 @@ def stratified(W: ArrayLike, M: int | None = None, rng: RngLike = None) -> IntAr
 def residual(W: ArrayLike, M: int | None = None, rng: RngLike = None) -> IntArray:
     """Draw ancestors by residual resampling: ``floor(M W_i)`` copies each, the rest at random.
 
-    The remaining ancestors are drawn systematically from the fractional parts.
+    The remaining ancestors are drawn independently, in proportion to the fractional parts.
 
     Parameters
     ----------

@@ -37,6 +37,7 @@ GaussianOptions expert_options(const py::dict& d) {
   GaussianOptions o;
   o.a0 = option(d, "a0", o.a0);
   o.b0 = option(d, "b0", o.b0);
+  o.b0_shape = option(d, "b0_shape", o.b0_shape);
   o.coefficient_variance = option(d, "coefficient_variance", o.coefficient_variance);
   return o;
 }
@@ -49,7 +50,8 @@ PhiKernel phi_kernel(const std::string& name) {
 
 std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int expert_dim, int gate_dim,
                               const Indices& tree, const Indices& leaves, const py::dict& gate_prior,
-                              const py::dict& expert, double ess_threshold, const std::string& kernel, const Words& seeds) {
+                              const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_sweeps,
+                              double forgetting, const Words& seeds) {
   check_at_least("Engine", "n_experts", n_experts, 1);
   check_at_least("Engine", "n_particles", n_particles, 1);
   check_at_least("Engine", "n_islands", n_islands, 1);
@@ -68,6 +70,9 @@ std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int
   c.expert = expert_options(expert);
   c.ess_threshold = ess_threshold;
   c.phi_kernel = phi_kernel(kernel);
+  c.retain = retain;
+  c.n_sweeps = n_sweeps;
+  c.forgetting = forgetting;
   return make_engine(c, std::vector<std::uint64_t>(seeds.data(), seeds.data() + seeds.size()));
 }
 
@@ -172,6 +177,13 @@ py::dict get_state(const Engine& e) {
   out["log_weight"] = to_array(s.log_weight, {R, N});
   out["island_log_evidence"] = to_array(s.island_log_evidence, {R});
   out["streams"] = to_array(s.streams, {R, N + 1, 4});
+  const Index n = Index(s.retained_y.size());
+  out["first_retained"] = to_array(std::vector<Index>{s.first_retained}, {1});
+  out["retained_x"] = to_array(s.retained_x, {n, e.config().expert_dim});
+  out["retained_u"] = to_array(s.retained_u, {n, e.config().gate_dim});
+  out["retained_y"] = to_array(s.retained_y, {n});
+  out["frozen_until"] = to_array(s.frozen_until, {R});
+  out["swept_at"] = to_array(s.swept_at, {R});
   return out;
 }
 
@@ -187,9 +199,16 @@ std::vector<T> state_array(const py::dict& d, const char* name) {
 
 void set_state(Engine& e, const py::dict& d) {
   EngineState s;
-  const auto n_rows = state_array<Index>(d, "n_rows");
-  if (n_rows.size() != 1) throw InvalidArgument("Engine.set_state: array 'n_rows' must hold one number");
+  const auto n_rows = state_array<Index>(d, "n_rows"), first = state_array<Index>(d, "first_retained");
+  if (n_rows.size() != 1 || first.size() != 1)
+    throw InvalidArgument("Engine.set_state: arrays 'n_rows' and 'first_retained' must hold one number");
   s.n_rows = n_rows[0];
+  s.first_retained = first[0];
+  s.retained_x = state_array<double>(d, "retained_x");
+  s.retained_u = state_array<double>(d, "retained_u");
+  s.retained_y = state_array<double>(d, "retained_y");
+  s.frozen_until = state_array<Index>(d, "frozen_until");
+  s.swept_at = state_array<Index>(d, "swept_at");
   s.particles = state_array<double>(d, "particles");
   s.log_weight = state_array<double>(d, "log_weight");
   s.island_log_evidence = state_array<double>(d, "island_log_evidence");
@@ -209,7 +228,8 @@ void bind_engine(py::module_& m) {
   using namespace py::literals;
   py::class_<Engine>(m, "Engine", py::module_local())
       .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
-           "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "seeds"_a)
+           "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "retain"_a = Index(0),
+           "n_sweeps"_a = 1, "forgetting"_a = 1.0, "seeds"_a)
       .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
         return learn(e, X, U, y, n_jobs, nullptr);
       }, "X"_a, "U"_a, "y"_a, "n_jobs"_a)

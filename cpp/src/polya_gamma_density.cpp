@@ -107,34 +107,31 @@ struct Inversion {
     return e;
   }
 
-  /// The saddle point on the real axis, as d = s + c^2/2 + pi^2/8 > 0.
-  double saddle() const {
+  /// Where the path crosses the real axis, as d = s + c^2/2 + pi^2/8 > 0: the saddle point, but not much
+  /// closer to the singularity than 1 / X (for small h the path would hug the next ones; costs e^2).
+  double vertex() const {
     const double pole = 0.5 * c * c + kCut;
+    const double room = target == Target::upper ? 0.5 * pole : 0.5 * kCut;
+    return std::fmax(saddle(pole), std::fmin(room, 2 / X));
+  }
+
+  double saddle(double pole) const {
     const auto slope = [&](double d) {
       const double g = X - h * mean_ratio(2 * (d - kCut));
       return target == Target::density ? g : g - 1 / (d - pole);
     };
-    double low = 1e-300, high = 1e300;
-    if (target == Target::lower) low = pole;
-    if (target == Target::upper) high = pole;
-    if (target == Target::lower) {  // d - pole on a logarithmic scale
-      double a = std::log(1e-20), b = std::log(1e300);
-      for (int i = 0; i < 60; ++i) {
-        const double m = 0.5 * (a + b);
-        (slope(pole + std::exp(m)) < 0 ? a : b) = m;
-      }
-      return pole + std::exp(0.5 * (a + b));
-    }
-    double a = std::log(low), b = std::log(high);
+    // The slope grows along the real axis: bisection of log(d), or of log(d - pole) to the right of the pole.
+    const double base = target == Target::lower ? pole : 0.0;
+    double low = -690, high = target == Target::upper ? std::log(pole) : 690;
     for (int i = 0; i < 60; ++i) {
-      const double m = 0.5 * (a + b);
-      (slope(std::exp(m)) < 0 ? a : b) = m;
+      const double middle = 0.5 * (low + high);
+      (slope(base + std::exp(middle)) < 0 ? low : high) = middle;
     }
-    return std::exp(0.5 * (a + b));
+    return base + std::exp(0.5 * (low + high));
   }
 
   double log_value() const {
-    const double d = saddle(), s0 = d - kCut - 0.5 * c * c;
+    const double d = vertex(), s0 = d - kCut - 0.5 * c * c;
     // Where the integrand's nearest singularity is, in units of v: the cut at 1, the pole closer.
     double b = 1;
     if (target != Target::density) b = std::fmin(1.0, std::fabs(std::sqrt((0.5 * c * c + kCut) / d) - 1));
@@ -152,7 +149,7 @@ struct Inversion {
     // The half line t >= 0 (the integrand is even); step halved until two rules agree.
     const double start = 0.5 * term(0);
     double width = 0.5 / b * std::fmin(1.0, 1 / std::sqrt(d * X + 1e-300));
-    double step = std::fmin(0.5, width), sum = start, old = kNaN;
+    double step = std::fmin(0.5, width), sum = start, old = kNaN, change = kInf;
     const auto sweep = [&](double first, double stride) {
       double total = 0;
       int quiet = 0;
@@ -165,10 +162,13 @@ struct Inversion {
     };
     sum += sweep(step, step);
     for (int halving = 0; halving < 8; ++halving) {
+      const double before = change;
       old = sum * step;
       sum += sweep(0.5 * step, step);
       step *= 0.5;
-      if (std::fabs(sum * step - old) <= 1e-13 * std::fabs(sum * step)) break;
+      change = std::fabs(sum * step / old - 1);
+      // Each halving squares the error; one that no longer helps has met rounding.
+      if (change <= 1e-13 || (change < 1e-8 && change > 0.1 * before)) break;
     }
     return top.real() + std::log(sum * step / kPi);
   }

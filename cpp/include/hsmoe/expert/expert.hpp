@@ -29,6 +29,21 @@ class Expert {
   /// Learn the row in expert z, for the lanes of the mask.
   virtual void learn(double* state, const Row& row, Lane<W> z, Stream<W>& rng, Mask<W> mask,
                      Lane<W>* work) const = 0;
+  // Rejuvenation: one Gibbs scan over retained rows with the parameters instantiated.  `sums` are the
+  // sufficient statistics of allocated rows (additive, free of the prior), `draw` the parameters.
+  virtual int sum_fields() const = 0;   // doubles a particle
+  virtual int draw_lanes() const = 0;
+  /// Draw the parameters of every expert from their conditional given the state.
+  virtual void draw_parameters(const double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* draw,
+                               Lane<W>* work) const = 0;
+  /// log_f[k] = log f_k(y | x; parameters).
+  virtual void parameter_log_density(const Lane<W>* draw, const Row& row, Lane<W>* log_f) const = 0;
+  /// Add the row to the sums of expert z.
+  virtual void absorb(double* sums, const Row& row, Lane<W> z, Mask<W> mask) const = 0;
+  /// Rebuild the state from the sums, hyper-parameters drawn given the parameters; these are then forgotten.
+  virtual void rebuild(double* state, const double* sums, const Lane<W>* draw, Stream<W>& rng, Mask<W> mask,
+                       Lane<W>* work) const = 0;
+
   /// Posterior means, for reports: coefficients (K, d), noise variance (K), rows allocated (K).
   virtual void describe(const double* state, int lane, double* coefficients, double* variance,
                         double* counts) const = 0;

@@ -8,13 +8,18 @@
 //     log f = lgamma(a+1/2) - lgamma(a) - log(2 pi b)/2 - log(q)/2 - (a+1/2) log(1 + e^2 / (2 b q))
 //     a += 1/2    b += e^2 / (2q)
 //
-// The first three terms change only when the expert learns: they are kept as `norm`.
+// Rejuvenation instantiates (beta_k, s2_k), draws allocations given them, and rebuilds the statistics from the
+// sums X'X, X'y, y'y, n of the rows of each expert.  b0 may be learned: b0 ~ Gamma(shape c, rate c / b0_mean) shared by
+// the experts of a particle has, given the K variances, the conditional Gamma(c + K a0, c / b0_mean + sum 1 / s2_k).
+//
+// The first three terms of log f change only when the expert learns: they are kept as `norm`.
 #pragma once
 
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/expert/gaussian_options.hpp>
 #include <hsmoe/linalg/factored_regression.hpp>
+#include <hsmoe/random/variates.hpp>
 #include <hsmoe/simd/special.hpp>
 
 namespace hsmoe {
@@ -27,16 +32,22 @@ class GaussianExpert final : public Expert<W> {
     check_positive("GaussianExpert", "a0", options.a0);
     check_positive("GaussianExpert", "b0", options.b0);
     check_positive("GaussianExpert", "coefficient_variance", options.coefficient_variance);
+    if (!(options.b0_shape >= 0)) detail::invalid("GaussianExpert", "b0_shape", options.b0_shape, "0 (fixed b0) or positive");
   }
 
-  int fields() const override { return K_ * stride(); }
-  int work_lanes() const override { return d_; }
+  int fields() const override { return K_ * stride() + 1; }  // the experts, then b0
+  int work_lanes() const override { return packed_size(d_ + 1) + d_; }
 
-  void init(double* state, Stream<W>&, Mask<W>) const override {
+  void init(double* state, Stream<W>& rng, Mask<W> mask) const override {
+    Lane<W> b0(options_.b0);
+    if (options_.b0_shape > 0)
+      b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
+    b0 = max(b0, Lane<W>(smallest_b0));
+    b0.store(state + W * Index(K_) * stride());
     for (int k = 0; k < K_; ++k, state += W * stride()) {
       factor_init<W>(state, d_, 1.0 / options_.coefficient_variance);
       Lane<W>(options_.a0).store(a(state));
-      Lane<W>(options_.b0).store(b(state));
+      b0.store(b(state));
       store_norm(state);
     }
   }
@@ -75,6 +86,72 @@ class GaussianExpert final : public Expert<W> {
     }
   }
 
+  int sum_fields() const override { return K_ * sum_stride(); }
+  int draw_lanes() const override { return K_ * (d_ + 2); }
+
+  void draw_parameters(const double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* draw,
+                       Lane<W>* work) const override {
+    for (int k = 0; k < K_; ++k, state += W * stride(), draw += d_ + 2) {
+      // s2 = b / Gamma(a); beta = m + s P^{-1/2} xi: L' beta = w + s D^{-1/2} xi.
+      const Lane<W> precision = gamma<W>(rng, mask, Lane<W>::load(a(state))) / Lane<W>::load(b(state));
+      const Lane<W> variance = 1.0 / precision;
+      const double* pivot = state;
+      for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j) {
+        if (j % 2 == 0) normal_pair<W>(rng, mask, work[j], work[j + 1]);  // work has room for d + 1
+        work[j] *= sqrt(variance * Lane<W>::load(pivot));
+      }
+      factor_mean<W>(state, d_, work, draw);
+      draw[d_] = precision;
+      draw[d_ + 1] = 0.5 * log(precision * 0.15915494309189533577);  // 1 / (2 pi)
+    }
+  }
+
+  void parameter_log_density(const Lane<W>* draw, const Row& row, Lane<W>* log_f) const override {
+    for (int k = 0; k < K_; ++k, draw += d_ + 2) {
+      Lane<W> e(row.y);
+      for (int j = 0; j < d_; ++j) e -= row.x[j] * draw[j];
+      log_f[k] = draw[d_ + 1] - 0.5 * e * e * draw[d_];
+    }
+  }
+
+  void absorb(double* sums, const Row& row, Lane<W> z, Mask<W> mask) const override {
+    for (int k = 0; k < K_; ++k) {
+      const Mask<W> chosen = mask & (z == Lane<W>(double(k)));
+      if (!any(chosen)) {
+        sums += W * sum_stride();
+        continue;
+      }
+      const Lane<W> one = select(chosen, Lane<W>(1.0), Lane<W>(0.0));
+      for (int i = 0; i <= d_; ++i) {
+        const double ri = i < d_ ? row.x[i] : row.y;
+        for (int j = 0; j <= i; ++j, sums += W)
+          (Lane<W>::load(sums) + one * (ri * (j < d_ ? row.x[j] : row.y))).store(sums);
+      }
+      (Lane<W>::load(sums) + one).store(sums);
+      sums += W;
+    }
+  }
+
+  void rebuild(double* state, const double* sums, const Lane<W>* draw, Stream<W>& rng, Mask<W> mask,
+               Lane<W>* work) const override {
+    double* b0_field = state + W * Index(K_) * stride();
+    Lane<W> b0 = Lane<W>::load(b0_field);
+    if (options_.b0_shape > 0) {
+      Lane<W> rate(options_.b0_shape / options_.b0);
+      for (int k = 0; k < K_; ++k) rate += draw[k * (d_ + 2) + d_];
+      b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape + K_ * options_.a0)) / rate, b0);
+      b0 = max(b0, Lane<W>(smallest_b0));
+      b0.store(b0_field);
+    }
+    for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
+      const Lane<W> residual = factor_from_sums<W>(state, d_, 1.0 / options_.coefficient_variance, sums, work);
+      const Lane<W> count = Lane<W>::load(sums + W * packed_size(d_ + 1));
+      (options_.a0 + 0.5 * count).store(a(state));
+      (b0 + 0.5 * residual).store(b(state));
+      store_norm(state);
+    }
+  }
+
   void describe(const double* state, int lane, double* coefficients, double* variance,
                 double* counts) const override {
     std::vector<Lane<W>> m(d_);
@@ -93,11 +170,14 @@ class GaussianExpert final : public Expert<W> {
         if (!(*pivot > 0)) return false;
       if (!(a(state)[lane] > 0 && b(state)[lane] > 0)) return false;
     }
-    return true;
+    return state[lane] > 0;  // b0
   }
 
  private:
+  // A b0 that underflows would make the density of an empty expert infinite at its location.
+  static constexpr double smallest_b0 = 1e-12;
   int stride() const { return factor_size(d_) + 3; }
+  int sum_stride() const { return packed_size(d_ + 1) + 1; }  // augmented X'X by rows, then n
   template <class T> T* a(T* state) const { return state + W * factor_size(d_); }
   template <class T> T* b(T* state) const { return a(state) + W; }
   template <class T> T* norm(T* state) const { return b(state) + W; }

@@ -23,6 +23,9 @@ struct EngineConfig {
   GaussianOptions expert;
   double ess_threshold = 0.5;
   PhiKernel phi_kernel = PhiKernel::sweep;
+  Index retain = 0;         // rows that sweeps may revise; 0: none (plain particle learning); -1: all
+  int n_sweeps = 1;         // Gibbs scans at a rejuvenation
+  double forgetting = 1.0;  // decay of the frozen statistics a row
 };
 
 /// n rows of designs with their leading ones, row-major.
@@ -54,11 +57,14 @@ struct ResamplingEvent {
 /// Everything that a run needs to continue bit for bit, in particle order (free of W).
 struct EngineState {
   Index n_rows = 0;
-  std::vector<double> particles;            // (islands, particles, fields)
+  std::vector<double> particles;            // (islands, particles, fields), frozen sums last
   std::vector<double> log_weight;           // (islands, particles), normalised by island
   std::vector<double> island_log_evidence;  // (islands)
   std::vector<std::uint64_t> streams;       // (islands, particles + 1, 4); the last of an island is its own
   std::vector<ResamplingEvent> resampling_log;
+  Index first_retained = 0;                             // stream index of the first row below
+  std::vector<double> retained_x, retained_u, retained_y;
+  std::vector<Index> frozen_until, swept_at;            // (islands)
 };
 
 struct ParticleReport {

@@ -4,9 +4,16 @@
 //   2. reweight:   log Z += log sum_i W_i exp(increment_i); systematic resampling below the ESS threshold
 //   3. propagate:  z ~ Cat(g_k f_k) with the phi that entered the weight; then the expert z and the gate
 //                  learn the row, and phi and the scales are refreshed
+//   4. rejuvenate: in an island that resampled, Gibbs scans of every particle over the retained rows
 //
-// Steps 1 and 3 run over blocks of W particles on any number of threads; 3 of a row and 1 of the next are
-// one pass over the block.  Step 2 is serial and in particle order: the same bits for any thread count.
+// Rejuvenation revises what plain particle learning never does, the old allocations z and omega.  A scan
+// draws the expert parameters from the statistics, then for each retained row z given them and phi, and omega
+// given z, rebuilds the statistics = frozen sums + retained rows, and draws phi and the scales anew: a Gibbs
+// kernel for the posterior, hence exact.  Rows leave the buffer only in a scan: their fresh contributions
+// join the frozen sums, so no particle stores a history.  A scan is forced when 2 * retain rows have gathered.
+//
+// Steps 1, 3 and 4 run over blocks of W particles on any number of threads; they make
+// one pass over the block from a row to the next.  Step 2 is serial and in particle order: the same bits for any thread count.
 // Row by row and in chunks is the same code path, hence the same bits.
 #pragma once
 
@@ -19,6 +26,7 @@
 #include <hsmoe/filter/forecast_batch.hpp>
 #include <hsmoe/filter/particle_store.hpp>
 #include <hsmoe/filter/resampling.hpp>
+#include <hsmoe/filter/row_buffer.hpp>
 #include <hsmoe/filter/thread_pool.hpp>
 #include <hsmoe/filter/weights.hpp>
 
@@ -64,6 +72,9 @@ class ParticleFilter final : public Engine {
     std::vector<std::uint64_t> island_streams;     // 4 words an island
     std::vector<double> log_weight;                // (islands, particles), normalised by island
     std::vector<double> island_log_evidence;
+    RowBuffer buffer;
+    std::vector<Index> frozen_until;  // by island: rows before are in the frozen sums
+    std::vector<Index> swept_at;      // by island: row of the last scan
   };
   // Scratch of one thread.
   struct Scratch {
@@ -74,8 +85,12 @@ class ParticleFilter final : public Engine {
   Row row_at(const Rows& rows, Index i, std::vector<double>& uu) const;
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
+  void rejuvenate(Index block, Scratch& scratch);
+  Lane<W> draw_allocation(const Lane<W>* joint, Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
   Index resample_islands();
+  void plan_sweeps();
+  void finish_sweeps();
   Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
   double* weights_of(Index island) { return weight_.data() + island * n_particles(); }
@@ -84,6 +99,9 @@ class ParticleFilter final : public Engine {
   std::vector<Scratch> scratches(int n_threads) const;
   template <class PerRow>  // per_row(row index, mixture view, workspace)
   void for_each_forecast(const Rows& rows, int n_jobs, PerRow&& per_row) const;
+  bool freezes() const { return config_.retain > 0; }
+  Index core_fields() const { return expert_->fields() + gate_->fields(); }
+  Index freeze_before(Index island) const;
   Index memo_offset() const { return config_.n_experts; }
   double* memory(Index block) { return memory_.data() + block * memory_lanes_ * W; }
 
@@ -98,9 +116,13 @@ class ParticleFilter final : public Engine {
   Index memory_lanes_;
   AlignedVector<double> memory_;
   std::vector<double> increment_, weight_;  // (islands, particles)
-  std::vector<char> whole_;                 // islands that resampled on this row: block draws of phi
+  std::vector<char> resampled_;             // islands that resampled on this row
+  std::vector<char> sweep_;                 // islands to scan after this row
 };
 
 }  // namespace hsmoe
 
 #include <hsmoe/filter/particle_filter_impl.hpp>
+#include <hsmoe/filter/particle_forecast_impl.hpp>
+#include <hsmoe/filter/particle_rejuvenation_impl.hpp>
+#include <hsmoe/filter/particle_state_impl.hpp>

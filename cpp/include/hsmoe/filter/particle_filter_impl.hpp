@@ -11,7 +11,10 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
     : config_(config),
       expert_(std::move(expert)),
       gate_(std::move(gate)),
-      population_{ParticleStore<W>(config.n_islands, config.n_particles, expert_->fields() + gate_->fields()), {}, {}, {}, {}},
+      population_{ParticleStore<W>(config.n_islands, config.n_particles,
+                                   core_fields() + (freezes() ? expert_->sum_fields() + gate_->sum_fields() : 0)),
+                  {}, {}, {}, {}, RowBuffer(config.expert_dim, config.gate_dim),
+                  std::vector<Index>(config.n_islands, 0), std::vector<Index>(config.n_islands, 0)},
       memory_lanes_(config.n_experts + gate_->memo_lanes()) {
   const Index N = n_particles(), R = n_islands();
   if (Index(seeds.size()) != R * (N + 1) * 4)
@@ -24,7 +27,8 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
   memory_.assign(std::size_t(p.store.n_blocks() * memory_lanes_ * W), 0.0);
   increment_.assign(std::size_t(R * N), 0.0);
   weight_.assign(std::size_t(R * N), 1.0 / double(N));
-  whole_.assign(std::size_t(R), 0);
+  resampled_.assign(std::size_t(R), 0);
+  sweep_.assign(std::size_t(R), 0);
   for (Index r = 0; r < R; ++r) {
     const std::uint64_t* island = seeds.data() + r * (N + 1) * 4;
     for (Index i = 0; i < N; ++i)
@@ -46,9 +50,9 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
 
 template <int W>
 std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(int n_threads) const {
-  // log f, log g, components (3 K), memo, then the work space of expert or gate.
-  const Index lanes =
-      5 * config_.n_experts + gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes());
+  // log f, log g, components (3 K), memo, the work space of expert or gate, then what a scan needs.
+  const Index lanes = 5 * config_.n_experts + gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes()) +
+                      (config_.retain ? expert_->draw_lanes() + expert_->sum_fields() : 0);
   std::vector<Scratch> all(n_threads);
   for (Scratch& s : all) {
     s.lanes.assign(std::size_t(lanes * W), 0.0);
@@ -96,17 +100,10 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
   }
 }
 
+/// z ~ Cat(exp(joint)) by inversion; an expert of zero mass is never picked.  mass: K lanes of scratch.
 template <int W>
-void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch) {
+Lane<W> ParticleFilter<W>::draw_allocation(const Lane<W>* joint, Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const {
   const int K = config_.n_experts;
-  Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*mass = lanes, *work = lanes + 5 * K + gate_->memo_lanes();
-  const Lane<W>* joint = reinterpret_cast<const Lane<W>*>(memory(block));
-  const Mask<W> mask = population_.store.mask(block);
-  std::uint64_t* stream = population_.streams.data() + block * 4 * W;
-  Stream<W> rng = Stream<W>::load(stream);
-
-  // z ~ Cat(g_k f_k) by inversion; an expert of zero mass is never picked.
   Lane<W> top = joint[0], total(0.0);
   for (int k = 1; k < K; ++k) top = max(top, joint[k]);
   for (int k = 0; k < K; ++k) total += mass[k] = exp(joint[k] - top);
@@ -117,12 +114,23 @@ void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch)
     z = select((z < Lane<W>(0.0)) & (target < cumulative), Lane<W>(double(k)), z);
     last = select(mass[k] > Lane<W>(0.0), Lane<W>(double(k)), last);
   }
-  z = select(z < Lane<W>(0.0), last, z);  // rounding put the target at the total
+  return select(z < Lane<W>(0.0), last, z);  // rounding put the target at the total
+}
 
+template <int W>
+void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch) {
+  const int K = config_.n_experts;
+  Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
+  Lane<W>*mass = lanes, *work = lanes + 5 * K + gate_->memo_lanes();
+  const Lane<W>* joint = reinterpret_cast<const Lane<W>*>(memory(block));
+  const Mask<W> mask = population_.store.mask(block);
+  std::uint64_t* stream = population_.streams.data() + block * 4 * W;
+  Stream<W> rng = Stream<W>::load(stream);
+
+  const Lane<W> z = draw_allocation(joint, mass, rng, mask);
   double* state = population_.store.block(block);
   expert_->learn(state, row, z, rng, mask, work);
-  const bool whole = whole_[std::size_t(block / population_.store.blocks_per_island())] != 0;
-  gate_->learn(state + W * Index(expert_->fields()), row, z, joint + memo_offset(), config_.phi_kernel, whole, rng, mask, work);
+  gate_->learn(state + W * Index(expert_->fields()), row, z, joint + memo_offset(), config_.phi_kernel, rng, mask, work);
   rng.store(stream);
 }
 
@@ -148,11 +156,11 @@ Index ParticleFilter<W>::resample_islands() {
   Index count = 0;
   std::vector<Index> ancestors, offspring;
   for (Index r = 0; r < n_islands(); ++r) {
-    whole_[r] = 0;
+    resampled_[r] = 0;
     const double ess = effective_sample_size(weights_of(r), N);
     if (!(ess < config_.ess_threshold * double(N)) || N == 1) continue;
     ++count;
-    whole_[r] = 1;
+    resampled_[r] = 1;
     std::uint64_t* words = population_.island_streams.data() + r * 4;
     Stream<1> rng = Stream<1>::load(words);
     const double u = uniform<1>(rng, Mask<1>::all_true())[0];
@@ -214,6 +222,8 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
       }
       const Index resampled = resample_islands();
       if (path.resampled) path.resampled[i] = resampled;
+      plan_sweeps();
+      if (config_.retain != 0) population_.buffer.push(row.x, row.u, row.y);
       if (batch && (slot + 1 == batch->slots() || i + 1 == rows.n))
         batch->flush(i - slot, slot + 1, *forecast, pool);
 
@@ -223,11 +233,13 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
       pool.run(n_blocks, [&](Index begin, Index end, int t) {
         for (Index b = begin; b < end; ++b) {
           propagate(b, row, scratch[t]);
+          rejuvenate(b, scratch[t]);
           if (more) weigh(b, next, batch.get(), next_slot, scratch[t]);
         }
       });
       row = next;
       ++n_rows_;
+      finish_sweeps();
       if (poll && more) {
         const auto now = std::chrono::steady_clock::now();
         if (now - last_poll > std::chrono::milliseconds(20)) {
@@ -263,70 +275,4 @@ std::vector<double> ParticleFilter<W>::pooled_weights() const {
   return w;
 }
 
-template <int W>
-EngineState ParticleFilter<W>::state() const {
-  const Index N = n_particles(), R = n_islands(), S = population_.store.fields();
-  EngineState s;
-  s.n_rows = n_rows_;
-  s.particles.resize(std::size_t(R * N * S));
-  s.streams.resize(std::size_t(R * (N + 1) * 4));
-  for (Index r = 0; r < R; ++r) {
-    for (Index i = 0; i < N; ++i) {
-      population_.store.read_particle(r, i, s.particles.data() + (r * N + i) * S);
-      for (int w = 0; w < 4; ++w)
-        s.streams[std::size_t((r * (N + 1) + i) * 4 + w)] =
-            population_.streams[std::size_t((population_.store.block_of(r, i) * 4 + w) * W + population_.store.lane_of(i))];
-    }
-    std::copy_n(population_.island_streams.begin() + r * 4, 4, s.streams.begin() + (r * (N + 1) + N) * 4);
-  }
-  s.log_weight = population_.log_weight;
-  s.island_log_evidence = population_.island_log_evidence;
-  s.resampling_log = resampling_log_;
-  return s;
-}
-
-template <int W>
-void ParticleFilter<W>::set_state(const EngineState& s) {
-  const Index N = n_particles(), R = n_islands(), S = population_.store.fields();
-  auto require = [](bool ok, const char* array, const char* what) {
-    if (!ok) throw InvalidArgument(std::string("Engine.set_state: array '") + array + "' " + what);
-  };
-  require(s.n_rows >= 0, "n_rows", "is negative");
-  require(Index(s.particles.size()) == R * N * S, "particles", "has the wrong size");
-  require(Index(s.streams.size()) == R * (N + 1) * 4, "streams", "has the wrong size");
-  require(Index(s.log_weight.size()) == R * N, "log_weight", "has the wrong size");
-  require(Index(s.island_log_evidence.size()) == R, "island_log_evidence", "has the wrong size");
-  for (double v : s.particles) require(std::isfinite(v), "particles", "holds a value that is not finite");
-  for (double v : s.island_log_evidence) require(std::isfinite(v), "island_log_evidence", "holds a value that is not finite");
-  for (Index i = 0; i < R * (N + 1); ++i) {
-    const std::uint64_t* w = s.streams.data() + i * 4;
-    require((w[0] | w[1] | w[2] | w[3]) != 0, "streams", "holds a stream of zeros");
-  }
-  for (Index r = 0; r < R; ++r) {
-    const double total = hsmoe::log_sum_exp(s.log_weight.data() + r * N, N);
-    require(std::abs(total) < 1e-6, "log_weight", "is not normalised");
-  }
-  Population p = population_;
-  for (Index r = 0; r < R; ++r) {
-    for (Index i = 0; i < N; ++i) {
-      p.store.write_particle(r, i, s.particles.data() + (r * N + i) * S);
-      for (int w = 0; w < 4; ++w)
-        p.streams[std::size_t((p.store.block_of(r, i) * 4 + w) * W + p.store.lane_of(i))] =
-            s.streams[std::size_t((r * (N + 1) + i) * 4 + w)];
-      const double* state = p.store.block(p.store.block_of(r, i));
-      require(expert_->plausible(state, p.store.lane_of(i)) &&
-                  gate_->plausible(state + W * Index(expert_->fields()), p.store.lane_of(i)),
-              "particles", "holds numbers that no particle can have");
-    }
-    std::copy_n(s.streams.begin() + (r * (N + 1) + N) * 4, 4, p.island_streams.begin() + r * 4);
-  }
-  p.log_weight = s.log_weight;
-  p.island_log_evidence = s.island_log_evidence;
-  population_ = std::move(p);
-  resampling_log_ = s.resampling_log;
-  n_rows_ = s.n_rows;
-}
-
 }  // namespace hsmoe
-
-#include <hsmoe/filter/particle_forecast_impl.hpp>

@@ -216,7 +216,7 @@ std::vector<double> ParticleFilter<W>::ess() const {
 
 template <int W>
 Index ParticleFilter<W>::n_bytes() const {
-  return population_.store.n_bytes() +
+  return population_.store.n_bytes() + population_.buffer.n_bytes() +
          Index((population_.streams.size() + population_.island_streams.size()) * sizeof(std::uint64_t)) +
          Index((population_.log_weight.size() + population_.island_log_evidence.size() + memory_.size() +
                 increment_.size() + weight_.size()) *

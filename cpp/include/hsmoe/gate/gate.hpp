@@ -21,10 +21,19 @@ class Gate {
   virtual void init(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
   /// log_g[k] = log g_k(u; phi); memo: what learn needs of this row.
   virtual void log_proba(const double* state, const Row& row, Lane<W>* log_g, Lane<W>* memo) const = 0;
-  /// Learn that the row went to expert z; refresh phi and the scales by `kernel`.  `whole`: every node by
-  /// a block draw (at resampling times), else the nodes that the row passed.
-  virtual void learn(double* state, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel, bool whole,
+  /// Learn that the row went to expert z; refresh phi and the scales of what the row touched by `kernel`.
+  virtual void learn(double* state, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel,
                      Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+
+  // Rejuvenation: the statistics are rebuilt row by row with phi held fixed, then phi is drawn anew.
+  virtual int sum_fields() const = 0;  // doubles a particle: the statistics alone, free of the prior
+  virtual void load_sums(double* state, const double* sums) const = 0;  // null: empty statistics
+  /// Augment the row for expert z and add it to the statistics of the state, and to `frozen` unless null.
+  virtual void absorb(double* state, double* frozen, const Row& row, Lane<W> z, const Lane<W>* memo, Stream<W>& rng,
+                      Mask<W> mask) const = 0;
+  /// Block draw of all phi given the statistics, then of the scales.
+  virtual void renew(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+
   /// For reports: phi (n_splits, p), lambda (n_splits, p), inclusion = 1 - shrinkage factor (n_splits, p), tau.
   virtual void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
                         double* global_scale) const = 0;

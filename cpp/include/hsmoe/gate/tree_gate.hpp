@@ -68,27 +68,51 @@ class TreeGate final : public Gate<W> {
     }
   }
 
-  void learn(double* state, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel, bool whole,
-             Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+  void learn(double* state, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel, Stream<W>& rng,
+             Mask<W> mask, Lane<W>* work) const override {
     if (!tree_.n_nodes()) return;
-    Lane<W> position(0.0);
-    for (int k = 0; k < tree_.n_experts(); ++k)
-      position = select(z == Lane<W>(double(k)), Lane<W>(double(tree_.position_of(k))), position);
+    const Lane<W> position = position_of(z);
     double* global = global_of(state);
     for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const TreeNode& split = tree_.node(l);
-      const Mask<W> passed = mask & (position >= Lane<W>(split.low)) & (position < Lane<W>(split.high));
+      const Mask<W> passed = mask & passes(l, position);
+      if (!any(passed)) continue;
       double* node = state + W * Index(l) * stride();
-      if (any(passed)) {
-        const Mask<W> left = position < Lane<W>(split.middle);
-        const Lane<W> omega = select(passed, polya_gamma_one<W>(rng, passed, memo[l]), Lane<W>(0.0));
-        const Lane<W> kappa = select(passed, select(left, Lane<W>(0.5), Lane<W>(-0.5)), Lane<W>(0.0));
-        accumulate(node, row, omega, kappa);
-      }
-      const Mask<W> refreshed = whole ? mask : passed;
-      if (!any(refreshed)) continue;
-      draw_phi(node, l, global, whole ? PhiKernel::block : kernel, rng, refreshed, work);
-      prior_->refresh_node(phi_of(node), scales(node), global, rng, refreshed);
+      augment(node, nullptr, l, row, position, memo[l], rng, passed);
+      draw_phi(node, l, global, kernel, rng, passed, work);
+      prior_->refresh_node(phi_of(node), scales(node), global, rng, passed);
+    }
+    prior_->refresh_global(phi_of(state), scales(state), W * Index(stride()), global, rng, mask);
+  }
+
+  int sum_fields() const override { return tree_.n_nodes() * node_sums(); }
+
+  void load_sums(double* state, const double* sums) const override {
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      double* node = state + W * Index(l) * stride();
+      if (sums) std::copy_n(sums + W * Index(l) * node_sums(), W * node_sums(), node);
+      else std::fill_n(node, W * node_sums(), 0.0);
+    }
+  }
+
+  void absorb(double* state, double* frozen, const Row& row, Lane<W> z, const Lane<W>* memo, Stream<W>& rng,
+              Mask<W> mask) const override {
+    if (!tree_.n_nodes()) return;
+    const Lane<W> position = position_of(z);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const Mask<W> passed = mask & passes(l, position);
+      if (!any(passed)) continue;
+      augment(state + W * Index(l) * stride(), frozen ? frozen + W * Index(l) * node_sums() : nullptr, l, row, position,
+              memo[l], rng, passed);
+    }
+  }
+
+  void renew(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    if (!tree_.n_nodes()) return;
+    double* global = global_of(state);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      double* node = state + W * Index(l) * stride();
+      draw_phi(node, l, global, PhiKernel::block, rng, mask, work);
+      prior_->refresh_node(phi_of(node), scales(node), global, rng, mask);
     }
     prior_->refresh_global(phi_of(state), scales(state), W * Index(stride()), global, rng, mask);
   }
@@ -123,13 +147,35 @@ class TreeGate final : public Gate<W> {
 
  private:
   // One node: A packed (p (p+1) / 2), h (p), phi (p), scales of the prior.
-  int stride() const { return packed_size(p_) + 2 * p_ + prior_->node_fields(); }
+  int stride() const { return node_sums() + p_ + prior_->node_fields(); }
+  int node_sums() const { return packed_size(p_) + p_; }
   template <class T> T* h_of(T* node) const { return node + W * packed_size(p_); }
   template <class T> T* phi_of(T* node) const { return h_of(node) + W * p_; }
   template <class T> T* scales(T* node) const { return phi_of(node) + W * p_; }
   template <class T> T* global_of(T* state) const { return state + W * Index(tree_.n_nodes()) * stride(); }
 
   Lane<W>& reach(int position, Lane<W>* log_g) const { return log_g[tree_.expert_at(position)]; }
+
+  Lane<W> position_of(Lane<W> z) const {
+    Lane<W> position(0.0);
+    for (int k = 0; k < tree_.n_experts(); ++k)
+      position = select(z == Lane<W>(double(k)), Lane<W>(double(tree_.position_of(k))), position);
+    return position;
+  }
+  Mask<W> passes(int l, Lane<W> position) const {
+    const TreeNode& split = tree_.node(l);
+    return (position >= Lane<W>(split.low)) & (position < Lane<W>(split.high));
+  }
+
+  // omega ~ PG(1, psi); A += omega u u', h += kappa u in the node, and in `frozen` (A, h) unless null.
+  void augment(double* node, double* frozen, int l, const Row& row, Lane<W> position, Lane<W> psi, Stream<W>& rng,
+               Mask<W> passed) const {
+    const Mask<W> left = position < Lane<W>(tree_.node(l).middle);
+    const Lane<W> omega = select(passed, polya_gamma_one<W>(rng, passed, psi), Lane<W>(0.0));
+    const Lane<W> kappa = select(passed, select(left, Lane<W>(0.5), Lane<W>(-0.5)), Lane<W>(0.0));
+    accumulate(node, row, omega, kappa);
+    if (frozen) accumulate(frozen, row, omega, kappa);
+  }
 
   void accumulate(double* node, const Row& row, Lane<W> omega, Lane<W> kappa) const {
     const int m = packed_size(p_);

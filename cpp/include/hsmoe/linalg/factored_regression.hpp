@@ -80,6 +80,33 @@ HSMOE_INLINE Lane<W> factor_update(double* factor, int d, const double* x, doubl
   return alpha * residual * residual;
 }
 
+/// Factor of precision * I + sums, where sums holds the packed lower triangle by rows of the augmented
+/// matrix [X'X, X'y; y'X, y'y] of order d + 1.  Returns the residual sum of squares r.  As P - precision * I
+/// is positive semi-definite no pivot is below `precision`, and r is not below 0: rounding that says otherwise is
+/// put right.  work: packed_size(d + 1) lanes.
+template <int W>
+inline Lane<W> factor_from_sums(double* factor, int d, double precision, const double* sums, Lane<W>* work) {
+  // Row i of the augmented L D L': work(i, j) = L_ij D_j until column j is done.
+  for (int i = 0; i <= d; ++i) {
+    Lane<W>* row = work + packed_index(i, 0);
+    for (int j = 0; j <= i; ++j) row[j] = Lane<W>::load(sums + W * packed_index(i, j));
+    if (i < d) row[i] += precision;
+  }
+  for (int j = 0; j < d; ++j) {
+    const Lane<W> pivot = max(work[packed_index(j, j)], Lane<W>(precision));
+    const Lane<W> inverse = 1.0 / pivot;
+    inverse.store(factor);
+    factor += W;
+    for (int i = j + 1; i <= d; ++i, factor += W) (work[packed_index(i, j)] * inverse).store(factor);
+    for (int i = j + 1; i <= d; ++i) {
+      const Lane<W> l = work[packed_index(i, j)] * inverse;
+      Lane<W>* row = work + packed_index(i, 0);
+      for (int k = j + 1; k <= i; ++k) row[k] -= l * work[packed_index(k, j)];
+    }
+  }
+  return max(work[packed_index(d, d)], Lane<W>(0.0));
+}
+
 /// Solve L' m = w + noise by back substitution; noise may be null (then m is the posterior mean).
 template <int W>
 inline void factor_mean(const double* factor, int d, const Lane<W>* noise, Lane<W>* m) {

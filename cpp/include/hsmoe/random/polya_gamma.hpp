@@ -125,14 +125,10 @@ HSMOE_INLINE Mask<W> accept_polya_gamma_series(Mask<W> mask, const PolyaGammaPro
     const Mask<W> falling = ratio < Lane<W>(1.0);
     term = term * ratio;
     sum += sign * term;
-    const Mask<W> tiny = term < Lane<W>(1e-17);
-    const Lane<W> level = p.scale * sum;
-    const Mask<W> below = p.height < level;
-    if (sign < 0) accept = accept | (open & falling & below);
-    else accept = accept | (open & tiny & below);
     // A lower bound settles the lanes below it, an upper bound those above; a tiny term settles all.
+    const Mask<W> tiny = term < Lane<W>(1e-17), below = p.height < p.scale * sum;
     const Mask<W> settled = tiny | (falling & (sign < 0 ? below : !below));
-    if (sign < 0) accept = accept | (open & tiny & below);
+    accept = accept | (open & settled & below);
     open = open & !settled;
     fall = fall * g;
   }

@@ -38,7 +38,7 @@ struct PolyaGammaQueue {
   }
 };
 
-/// The parts of h: m = ceil(h) of size h / m.  Zero parts where the value is known: `flat` then holds it.
+/// The parts of h: m = ceil(h) of size h / m.  No parts where the value is known: `sum` then holds it.
 template <int W>
 struct PolyaGammaParts {
   Lane<W> two_c, part, half_h2, left, sum;

@@ -1,0 +1,93 @@
+// Rejuvenation: Gibbs scans over the retained rows.
+#pragma once
+
+#include <hsmoe/filter/particle_filter.hpp>
+
+namespace hsmoe {
+
+/// Rows before this one join the frozen sums when the island is scanned after the row in flight.
+template <int W>
+Index ParticleFilter<W>::freeze_before(Index island) const {
+  return freezes() ? std::max(population_.frozen_until[island], n_rows_ + 1 - config_.retain)
+                   : population_.frozen_until[island];
+}
+
+/// After resampling, before the row in flight is learned: which islands are scanned after it.
+template <int W>
+void ParticleFilter<W>::plan_sweeps() {
+  for (Index r = 0; r < n_islands(); ++r) {
+    const bool full = freezes() && n_rows_ + 1 - population_.frozen_until[r] >= 2 * config_.retain;
+    sweep_[r] = char(config_.retain != 0 && (resampled_[r] || full));
+  }
+}
+
+/// After all blocks were scanned.
+template <int W>
+void ParticleFilter<W>::finish_sweeps() {
+  bool any_sweep = false;
+  for (Index r = 0; r < n_islands(); ++r) {
+    if (!sweep_[r]) continue;
+    any_sweep = true;
+    population_.frozen_until[r] = std::min(n_rows_, freezes() ? std::max(population_.frozen_until[r], n_rows_ - config_.retain)
+                                                              : population_.frozen_until[r]);
+    population_.swept_at[r] = n_rows_;
+    sweep_[r] = 0;
+  }
+  if (any_sweep)
+    population_.buffer.drop_before(*std::min_element(population_.frozen_until.begin(), population_.frozen_until.end()));
+}
+
+template <int W>
+void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
+  const Index island = block / population_.store.blocks_per_island();
+  if (!sweep_[island] && !resampled_[island]) return;
+  const int K = config_.n_experts;
+  Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
+  Lane<W>*log_f = lanes, *log_g = lanes + K, *joint = lanes + 2 * K, *mass = lanes + 3 * K, *memo = lanes + 5 * K,
+         *work = memo + gate_->memo_lanes(), *draw = work + std::max(expert_->work_lanes(), gate_->work_lanes());
+  double* state = population_.store.block(block);
+  double* gate_state = state + W * Index(expert_->fields());
+  const Mask<W> mask = population_.store.mask(block);
+  std::uint64_t* stream = population_.streams.data() + block * 4 * W;
+  Stream<W> rng = Stream<W>::load(stream);
+
+  if (!sweep_[island]) {  // nothing retained: phi and the scales alone
+    gate_->renew(gate_state, rng, mask, work);
+    rng.store(stream);
+    return;
+  }
+  double* expert_sums = reinterpret_cast<double*>(draw + expert_->draw_lanes());
+  double* frozen_expert = freezes() ? state + W * core_fields() : nullptr;
+  double* frozen_gate = freezes() ? frozen_expert + W * Index(expert_->sum_fields()) : nullptr;
+  if (freezes() && config_.forgetting < 1.0) {
+    const double decay = std::pow(config_.forgetting, double(n_rows_ + 1 - population_.swept_at[island]));
+    for (Index f = 0; f < W * Index(expert_->sum_fields() + gate_->sum_fields()); ++f) frozen_expert[f] *= decay;
+  }
+  const RowBuffer& buffer = population_.buffer;
+  const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
+  for (int scan = 0; scan < config_.n_sweeps; ++scan) {
+    const bool last = scan + 1 == config_.n_sweeps;
+    expert_->draw_parameters(state, rng, mask, draw, work);
+    if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
+    else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);
+    gate_->load_sums(gate_state, frozen_gate);
+    for (Index i = begin; i < end; ++i) {
+      const Rows one{1, buffer.x(i), buffer.u(i), nullptr};
+      Row row = row_at(one, 0, scratch.uu);
+      row.y = buffer.y(i);
+      gate_->log_proba(gate_state, row, log_g, memo);
+      expert_->parameter_log_density(draw, row, log_f);
+      for (int k = 0; k < K; ++k) joint[k] = log_g[k] + log_f[k];
+      const Lane<W> z = draw_allocation(joint, mass, rng, mask);
+      const bool freezing = last && i < freeze;
+      expert_->absorb(expert_sums, row, z, mask);
+      if (freezing) expert_->absorb(frozen_expert, row, z, mask);
+      gate_->absorb(gate_state, freezing ? frozen_gate : nullptr, row, z, memo, rng, mask);
+    }
+    gate_->renew(gate_state, rng, mask, work);
+    expert_->rebuild(state, expert_sums, draw, rng, mask, work);
+  }
+  rng.store(stream);
+}
+
+}  // namespace hsmoe

@@ -1,0 +1,95 @@
+// The state of a filter in particle order, out and in.
+#pragma once
+
+#include <hsmoe/filter/particle_filter.hpp>
+
+namespace hsmoe {
+
+template <int W>
+EngineState ParticleFilter<W>::state() const {
+  const Index N = n_particles(), R = n_islands(), S = population_.store.fields();
+  EngineState s;
+  s.n_rows = n_rows_;
+  s.particles.resize(std::size_t(R * N * S));
+  s.streams.resize(std::size_t(R * (N + 1) * 4));
+  for (Index r = 0; r < R; ++r) {
+    for (Index i = 0; i < N; ++i) {
+      population_.store.read_particle(r, i, s.particles.data() + (r * N + i) * S);
+      for (int w = 0; w < 4; ++w)
+        s.streams[std::size_t((r * (N + 1) + i) * 4 + w)] =
+            population_.streams[std::size_t((population_.store.block_of(r, i) * 4 + w) * W + population_.store.lane_of(i))];
+    }
+    std::copy_n(population_.island_streams.begin() + r * 4, 4, s.streams.begin() + (r * (N + 1) + N) * 4);
+  }
+  s.log_weight = population_.log_weight;
+  s.island_log_evidence = population_.island_log_evidence;
+  s.resampling_log = resampling_log_;
+  s.first_retained = population_.buffer.first();
+  s.retained_x = population_.buffer.all_x();
+  s.retained_u = population_.buffer.all_u();
+  s.retained_y = population_.buffer.all_y();
+  s.frozen_until = population_.frozen_until;
+  s.swept_at = population_.swept_at;
+  return s;
+}
+
+template <int W>
+void ParticleFilter<W>::set_state(const EngineState& s) {
+  const Index N = n_particles(), R = n_islands(), S = population_.store.fields();
+  auto require = [](bool ok, const char* array, const char* what) {
+    if (!ok) throw InvalidArgument(std::string("Engine.set_state: array '") + array + "' " + what);
+  };
+  require(s.n_rows >= 0, "n_rows", "is negative");
+  require(Index(s.particles.size()) == R * N * S, "particles", "has the wrong size");
+  require(Index(s.streams.size()) == R * (N + 1) * 4, "streams", "has the wrong size");
+  require(Index(s.log_weight.size()) == R * N, "log_weight", "has the wrong size");
+  require(Index(s.island_log_evidence.size()) == R, "island_log_evidence", "has the wrong size");
+  for (double v : s.particles) require(std::isfinite(v), "particles", "holds a value that is not finite");
+  for (double v : s.island_log_evidence) require(std::isfinite(v), "island_log_evidence", "holds a value that is not finite");
+  for (Index i = 0; i < R * (N + 1); ++i) {
+    const std::uint64_t* w = s.streams.data() + i * 4;
+    require((w[0] | w[1] | w[2] | w[3]) != 0, "streams", "holds a stream of zeros");
+  }
+  for (Index r = 0; r < R; ++r) {
+    const double total = hsmoe::log_sum_exp(s.log_weight.data() + r * N, N);
+    require(std::abs(total) < 1e-6, "log_weight", "is not normalised");
+  }
+  const Index n_retained = Index(s.retained_y.size());
+  require(Index(s.retained_x.size()) == n_retained * config_.expert_dim, "retained_x", "has the wrong size");
+  require(Index(s.retained_u.size()) == n_retained * config_.gate_dim, "retained_u", "has the wrong size");
+  for (const auto* v : {&s.retained_x, &s.retained_u, &s.retained_y})
+    for (double value : *v) require(std::isfinite(value), "retained_*", "holds a value that is not finite");
+  require(Index(s.frozen_until.size()) == R, "frozen_until", "has the wrong size");
+  require(Index(s.swept_at.size()) == R, "swept_at", "has the wrong size");
+  require(config_.retain != 0 ? s.first_retained + n_retained == s.n_rows : n_retained == 0, "retained_y",
+          "does not end with the last row");
+  for (Index r = 0; r < R; ++r) {
+    require(config_.retain == 0 || (s.frozen_until[r] >= s.first_retained && s.frozen_until[r] <= s.n_rows), "frozen_until",
+            "lies outside the retained rows");
+    require(s.swept_at[r] >= 0 && s.swept_at[r] <= s.n_rows, "swept_at", "lies outside the stream");
+  }
+  Population p = population_;
+  for (Index r = 0; r < R; ++r) {
+    for (Index i = 0; i < N; ++i) {
+      p.store.write_particle(r, i, s.particles.data() + (r * N + i) * S);
+      for (int w = 0; w < 4; ++w)
+        p.streams[std::size_t((p.store.block_of(r, i) * 4 + w) * W + p.store.lane_of(i))] =
+            s.streams[std::size_t((r * (N + 1) + i) * 4 + w)];
+      const double* state = p.store.block(p.store.block_of(r, i));
+      require(expert_->plausible(state, p.store.lane_of(i)) &&
+                  gate_->plausible(state + W * Index(expert_->fields()), p.store.lane_of(i)),
+              "particles", "holds numbers that no particle can have");
+    }
+    std::copy_n(s.streams.begin() + (r * (N + 1) + N) * 4, 4, p.island_streams.begin() + r * 4);
+  }
+  p.log_weight = s.log_weight;
+  p.island_log_evidence = s.island_log_evidence;
+  p.buffer.assign(s.first_retained, s.retained_x, s.retained_u, s.retained_y);
+  p.frozen_until = s.frozen_until;
+  p.swept_at = s.swept_at;
+  population_ = std::move(p);
+  resampling_log_ = s.resampling_log;
+  n_rows_ = s.n_rows;
+}
+
+}  // namespace hsmoe

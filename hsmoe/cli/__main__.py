@@ -1,0 +1,5 @@
+"""``python -m hsmoe.cli``."""
+
+from . import main
+
+main()

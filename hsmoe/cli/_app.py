@@ -1,0 +1,254 @@
+"""Commands: fit, predict, show and demo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+import hsmoe
+
+from ._files import numeric_columns, read_table, require, write_table
+from ._stream import RowProgress, chunks
+
+__all__ = ["app"]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(hsmoe.__version__, prog_name="hsmoe")
+def app() -> None:
+    """Bayesian mixtures of experts, learned row by row."""
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    if value is None:
+        return None
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _gate(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
+    if not value.lstrip().startswith("["):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        raise click.BadParameter(
+            f"{value!r} is not a nested list such as [[0, 1], [2, 3]]"
+        ) from None
+
+
+@app.command()
+@click.argument("data", type=_EXISTING)
+@click.option("--target", "-t", required=True, help="Column to predict.")
+@click.option("--output", "-o", type=_FILE, required=True, help="Model file to write.")
+@click.option("--features", callback=_names, help="Columns to use, by commas [default: all].")
+@click.option("--exclude", callback=_names, help="Columns to leave out, by commas.")
+@click.option("--gate-features", callback=_names, help="Columns the gate sees [default: all].")
+@click.option("--experts", default=4, show_default=True, help="Number of experts.")
+@click.option("--particles", default=256, show_default=True, help="Particles of an island.")
+@click.option("--islands", default=1, show_default=True, help="Independent populations.")
+@click.option(
+    "--gate",
+    default="comb",
+    show_default=True,
+    callback=_gate,
+    help="comb, balanced, or nested lists of expert numbers.",
+)
+@click.option(
+    "--gate-prior",
+    default="horseshoe",
+    show_default=True,
+    type=click.Choice(["horseshoe", "normal", "horseshoe-paper"]),
+    help="Prior of the gate coefficients.",
+)
+@click.option("--warmup", type=int, help="Rows that fix the standardisation [default: auto].")
+@click.option("--seed", type=int, help="Seed; the same seed gives the same model.")
+@click.option("--jobs", default=-1, show_default=True, help="Threads; -1 for all processors.")
+@click.option(
+    "--missing",
+    default="raise",
+    show_default=True,
+    type=click.Choice(["raise", "skip"]),
+    help="What to do with rows that have missing values.",
+)
+def fit(
+    data: Path,
+    target: str,
+    output: Path,
+    features: list[str] | None,
+    exclude: list[str] | None,
+    gate_features: list[str] | None,
+    warmup: int | None,
+    missing: str,
+    **settings: Any,
+) -> None:
+    """Learn a model from the rows of DATA (CSV or Parquet), in the order of the file.
+
+    Ctrl-C stops early and keeps what was learned.
+    """
+    if not output.resolve().parent.is_dir():
+        raise click.ClickException(f"{output}: the folder to write to does not exist")
+    frame = read_table(data)
+    chosen = features if features is not None else [str(c) for c in frame.columns if c != target]
+    chosen = [name for name in chosen if name not in (exclude or [])]
+    for name in exclude or []:
+        if name not in frame.columns:
+            raise click.ClickException(f"{data}: --exclude names {name!r}, which is no column")
+    if target in chosen:
+        raise click.ClickException(f"--features names the target {target!r}; leave it out")
+    if not chosen:
+        raise click.ClickException(f"{data}: no feature is left besides the target {target!r}")
+    table = numeric_columns(frame, [*chosen, target], data, missing=missing)
+    X, y = table[chosen], table[target]
+    model = hsmoe.HSMoERegressor(
+        n_experts=settings["experts"],
+        n_particles=settings["particles"],
+        n_islands=settings["islands"],
+        gate=settings["gate"],
+        gate_prior=settings["gate_prior"],
+        gate_features=gate_features,
+        n_warmup="auto" if warmup is None else warmup,
+        missing=missing,
+        n_jobs=settings["jobs"],
+        random_state=settings["seed"],
+    )
+    console = Console(stderr=True)
+    try:
+        with RowProgress(len(y), "learning", console) as progress:
+            for part in chunks(len(y)):
+                model.partial_fit(X[part], y[part])
+                progress.advance(part.stop - part.start)
+    except KeyboardInterrupt:
+        console.print("[yellow]interrupted[/yellow]: the rows learned so far are kept")
+        _save_if_begun(model, output, console)
+        raise SystemExit(130) from None
+    except (ValueError, ArithmeticError) as error:
+        raise click.ClickException(f"{data}: {error}") from None
+    _save_if_begun(model, output, console)
+    click.echo(model.summary())
+
+
+def _save_if_begun(model: hsmoe.HSMoERegressor, output: Path, console: Console) -> None:
+    if not model.__sklearn_is_fitted__():
+        console.print("no row was learned; nothing is written")
+        return
+    try:
+        model.save(output)
+    except OSError as error:
+        raise click.ClickException(f"{output}: cannot be written: {error}") from None
+    console.print(f"{model.n_rows_seen_:,} rows; model written to {output}", highlight=False)
+
+
+def _load(path: Path) -> hsmoe.HSMoERegressor:
+    try:
+        return hsmoe.load(path)
+    except hsmoe.CheckpointError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@app.command()
+@click.argument("model", type=_EXISTING)
+@click.argument("data", type=_EXISTING)
+@click.option("--coverage", default=0.9, show_default=True, help="Of the predictive interval.")
+@click.option("--output", "-o", type=_FILE, help="CSV or Parquet file [default: CSV to stdout].")
+@click.option("--jobs", default=-1, show_default=True, help="Threads; -1 for all processors.")
+@click.option(
+    "--missing",
+    default="raise",
+    show_default=True,
+    type=click.Choice(["raise", "skip"]),
+    help="skip: rows with missing values get empty predictions.",
+)
+def predict(
+    model: Path, data: Path, coverage: float, output: Path | None, jobs: int, missing: str
+) -> None:
+    """Predict the rows of DATA with MODEL: mean, standard deviation and interval."""
+    if not 0.0 < coverage < 1.0:
+        raise click.BadParameter(f"{coverage} is not between 0 and 1", param_hint="--coverage")
+    pandas = require("pandas", "predict", "cli")
+    learned = _load(model).set_params(missing=missing, n_jobs=jobs)
+    frame = read_table(data)
+    names = getattr(learned, "feature_names_in_", None)
+    columns = list(frame.columns) if names is None else [str(name) for name in names]
+    X = numeric_columns(frame, columns, data, missing=missing)
+    try:
+        mean, std = learned.predict(X, return_std=True)
+        interval = learned.predict_interval(X, coverage)
+    except (ValueError, ArithmeticError) as error:
+        raise click.ClickException(f"{data}: {error}") from None
+    write_table(
+        pandas.DataFrame(
+            {"mean": mean, "std": std, "lower": interval[:, 0], "upper": interval[:, 1]}
+        ),
+        output,
+    )
+
+
+@app.command()
+@click.argument("model", type=_EXISTING)
+@click.option("--plot", type=_FILE, help="Draw experts and gate to this picture (PNG, PDF, SVG).")
+def show(model: Path, plot: Path | None) -> None:
+    """Describe MODEL: settings, evidence, experts and gate."""
+    learned = _load(model)
+    try:
+        text = learned.summary()
+    except hsmoe.NotFittedError:
+        text = f"{learned!r}\n  has not learned a row yet"
+        plot = None
+    click.echo(text)
+    if plot is not None:
+        require("matplotlib", "--plot", "plot")
+        from hsmoe import plotting
+
+        try:
+            plotting.save_figure(plotting.plot_model(learned), plot)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"{plot}: cannot be written: {error}") from None
+        click.echo(f"picture written to {plot}")
+
+
+@app.command()
+@click.option("--rows", type=click.IntRange(min=1), help="Stop after so many [default: all].")
+@click.option("--experts", default=4, show_default=True, type=click.IntRange(min=1))
+@click.option("--particles", default=None, type=click.IntRange(min=1), help="[default: see text]")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@click.option("--jobs", default=-1, show_default=True, help="Threads; -1 for all processors.")
+@click.option(
+    "--output",
+    type=_FILE,
+    default=Path("hsmoe-demo.png"),
+    show_default=True,
+    help="Picture to write.",
+)
+def demo(
+    rows: int | None,
+    experts: int,
+    particles: int | None,
+    seed: int,
+    jobs: int,
+    output: Path,
+) -> None:
+    """Forecast the arrival delay of every flight that left New York in 2013, row by row.
+
+    Each flight is forecast from what is known at its departure and from all flights before it;
+    then it is learned.  Beside the mixture runs a Bayesian linear regression with learned noise.
+    """
+    require("pandas", "the demo", "demo")
+    require("matplotlib", "the demo", "demo")
+    from ._demo import DEFAULT_PARTICLES, run_demo
+
+    run_demo(
+        n_rows=rows,
+        n_experts=experts,
+        n_particles=DEFAULT_PARTICLES if particles is None else particles,
+        seed=seed,
+        n_jobs=jobs,
+        output=output,
+        console=Console(),
+    )

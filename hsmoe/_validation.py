@@ -75,7 +75,7 @@ def _as_float(array: NDArray[Any], what: str) -> FloatArray:
         values = np.asarray(array, dtype=np.float64)
     if isinstance(array, np.ma.MaskedArray):
         values = np.ma.filled(np.ma.masked_array(values, array.mask), np.nan)
-    return np.ascontiguousarray(values)
+    return np.asarray(values, order="C")  # ascontiguousarray would give a scalar a dimension
 
 
 def _from_array_like(data: Any, what: str) -> FloatArray:

@@ -189,21 +189,21 @@ double mixture_crps(const MixtureView& m, double y, MixtureWorkspace& workspace)
   // guess it, and repeat with the value found if that guess was far too high.
   double scale = 0.25 * score, result = score;
   for (int round = 0; round < 4; ++round) {
-    const double negligible = 1e-7 * scale / double(m.size);
+    const double negligible = 2e-7 * scale / double(m.size);
     double kept = 0, low = inf, high = -inf, min_df = inf;
     std::size_t n = 0;
     for (std::size_t i = 0; i < m.size; ++i) {
       if (!(m.weight[i] > 0 && m.weight[i] * (reach(i) + mean_reach) > negligible)) continue;
       ws.index[n++] = i;
       kept += m.weight[i];
-      low = std::min(low, m.loc[i]);
-      high = std::max(high, m.loc[i]);
+      low = std::min(low, m.loc[i] - m.scale[i]);
+      high = std::max(high, m.loc[i] + m.scale[i]);
       min_df = std::min(min_df, m.df[i]);
     }
     if (n < 2) return score;
     ws.fast.build(m, ws.index.data(), n, 1 / kept);
     ws.map.choose(m, ws.index.data(), n, 0.7, negligible);
-    const Quadrature q = between_components(ws, low, high, min_df, 1e-7 * scale);
+    const Quadrature q = between_components(ws, low, high, min_df, 2e-7 * scale);
     result = score - q.integral;
     if (result > 0.25 * scale) break;
     scale = std::max(result, 0.01 * scale);
@@ -214,15 +214,17 @@ double mixture_crps(const MixtureView& m, double y, MixtureWorkspace& workspace)
 namespace {
 
 constexpr int kBlock = 4;       // nodes a pass over the components
-constexpr double kStep = 0.6;   // first step in u
+constexpr double kStep = 0.8;   // first step in u
 constexpr int kMaxNodes = 400000;
 
 Quadrature between_components(MixtureWorkspace::Impl& ws, double low, double high, double min_df,
                               double tolerance) {
   const SinhMap& map = ws.map;
   const double start = map.loc[0], u0 = map.u(start);
-  // V(t) falls at least like |t|^(-2 df) outside all centres: what is left is below |t| V / (2 df - 1).
-  const double tail_factor = 1 / (2 * std::min(min_df, 1e6) - 1);
+  // Outside [low, high] V(t) comes to fall like |t|^(-2 df): what is left is near d V / (2 df - 1), d the
+  // distance from whatever component it is that has the tail: at most that of the far end.  A large df
+  // reaches its power only far out: 3 stands for it.
+  const double tail_factor = 1 / (2 * std::min(min_df, 3.0) - 1);
   double h = kStep, integral = 0;
   std::vector<double>&t = ws.t, &dt = ws.dt;
   t.clear();
@@ -251,10 +253,17 @@ Quadrature between_components(MixtureWorkspace::Impl& ws, double low, double hig
       }
       map.solve(target, node, width, kBlock);
       last = node[kBlock - 1];
-      integral += variance(side);
-      for (int k = 0; k < kBlock; ++k) t.push_back(node[k]), dt.push_back(width[k]);
-      const double V = F2[kBlock - 1] - F[kBlock - 1] * F[kBlock - 1];
-      if ((side < 0 ? last < low : last > high) && V * std::fabs(last - start) * tail_factor < 0.1 * tolerance) break;
+      variance(side);
+      // The first node behind which nothing is left is the last.
+      bool done = false;
+      for (int k = 0; k < kBlock && !done; ++k) {
+        const double V = F2[k] - F[k] * F[k], reach = side < 0 ? high - node[k] : node[k] - low;
+        t.push_back(node[k]);
+        dt.push_back(width[k]);
+        integral += V * width[k];
+        done = (side < 0 ? node[k] < low : node[k] > high) && V * reach * tail_factor < 0.1 * tolerance;
+      }
+      if (done) break;
     }
     if (side < 0) {
       left_count = t.size();

@@ -111,7 +111,7 @@ HSMOE_INLINE Mask<W> accept_polya_gamma_one(Mask<W> mask, const PolyaGammaPropos
 
 /// Accept or reject a proposal for 0 < h <= 1 by the alternating series, until every lane is settled.
 /// R is below 1e-16 for x > 35 (it falls like x^(h + 1/2) exp(-pi^2 x / 8)) and counts as 0 there; below,
-/// the terms never sum to more than 700, so that R is right to 1e-13 absolutely.
+/// the terms sum to less than 20, so that R is right to 1e-14 absolutely.
 template <int W>
 HSMOE_INLINE Mask<W> accept_polya_gamma_series(Mask<W> mask, const PolyaGammaProposal<W>& p, Lane<W> h) {
   const Lane<W> g = exp(-4.0 * p.w);

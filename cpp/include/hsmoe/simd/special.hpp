@@ -14,19 +14,23 @@ namespace hsmoe {
 template <int W>
 HSMOE_INLINE Lane<W> gamma_half_ratio(Lane<W> a) {
   const Mask<W> small = a < Lane<W>(8.0);
-  const Lane<W> b = select(small, a, Lane<W>(1.0));
-  // Eight factors a + i over eight factors a + i + 1/2, paired so that the products stay short.
-  const Lane<W> p = ((b * (b + 7.0)) * ((b + 1.0) * (b + 6.0))) * (((b + 2.0) * (b + 5.0)) * ((b + 3.0) * (b + 4.0)));
-  const Lane<W> q = (((b + 0.5) * (b + 7.5)) * ((b + 1.5) * (b + 6.5))) *
-                    (((b + 2.5) * (b + 5.5)) * ((b + 3.5) * (b + 4.5)));
-  const Lane<W> w = select(small, a + 8.0, a) - 0.25;
+  Lane<W> w = a, front = 1.0 - 0.25 / a;  // sqrt((a - 1/4) / a) where nothing is raised: also right at infinity
+  if (any(small)) {
+    const Lane<W> b = select(small, a, Lane<W>(1.0));
+    // Eight factors b + i over eight factors b + i + 1/2.
+    const Lane<W> p = ((b * (b + 7.0)) * ((b + 1.0) * (b + 6.0))) * (((b + 2.0) * (b + 5.0)) * ((b + 3.0) * (b + 4.0)));
+    const Lane<W> q = (((b + 0.5) * (b + 7.5)) * ((b + 1.5) * (b + 6.5))) *
+                      (((b + 2.5) * (b + 5.5)) * ((b + 3.5) * (b + 4.5)));
+    const Lane<W> r = p / q;
+    w = select(small, b + 8.0, a);
+    front = select(small, (b + 7.75) / b * (r * r), front);
+  }
+  w = w - 0.25;
   const Lane<W> r = 1.0 / w, v = r * r;
   const Lane<W> series = 1.0 + v * (1.0 / 64 + v * (-19.0 / 8192 + v * (631.0 / 524288 + v * (-174317.0 / 134217728 +
                          v * (20491783.0 / 8589934592.0 + v * (-7334801895.0 / 1099511627776.0 +
                          v * (1858590154455.0 / 70368744177664.0 + v * (-0x1.201156afe133dp-3))))))));
-  // sqrt(w / a) with w / a = 1 - 1/(4 a) where nothing was shifted: also right at infinity.
-  const Lane<W> root = sqrt(select(small, w / a, 1.0 - 0.25 / a));
-  return root * select(small, p / q, Lane<W>(1.0)) * series;
+  return sqrt(front) * series;
 }
 
 /// lgamma(a + 1/2) - lgamma(a) for a from 1e-300 to 1e300: relative error below 1e-14, next to the zero

@@ -1,0 +1,115 @@
+// The same engine at any number of lanes and threads gives the same bits (built without contraction of
+// multiply-adds, as the base level is), and failed calls leave it as it was.
+#include <cstring>
+
+#include <hsmoe/filter/make_engine.hpp>
+
+#include "check.hpp"
+
+using namespace hsmoe;
+
+namespace {
+
+struct Data {
+  int n = 160, d = 4;
+  std::vector<double> X, y;
+  Data() {
+    std::vector<std::uint64_t> words = {11, 22, 33, 44};
+    Stream<1> rng = Stream<1>::load(words.data());
+    const Mask<1> all = Mask<1>::all_true();
+    for (int i = 0; i < n; ++i) {
+      X.push_back(1);
+      for (int j = 1; j < d; ++j) X.push_back(normal<1>(rng, all)[0]);
+      const double* x = &X[i * d];
+      y.push_back((x[1] > 0 ? 1 + 2 * x[2] : -x[3]) + 0.2 * normal<1>(rng, all)[0]);
+    }
+  }
+};
+
+EngineConfig config(Index retain) {
+  EngineConfig c;
+  c.n_experts = 3;
+  c.n_particles = 21;  // not a multiple of any W > 1
+  c.n_islands = 2;
+  c.expert_dim = c.gate_dim = 4;
+  c.tree = {0, 1, 3, 1, 2, 3};
+  c.leaves = {2, 0, 1};
+  c.gate_prior = HorseshoeOptions{};
+  c.retain = retain;
+  c.forgetting = retain > 0 ? 0.99 : 1.0;
+  c.expert.b0_shape = retain ? 1.0 : 0.0;
+  return c;
+}
+
+std::vector<std::uint64_t> seeds(const EngineConfig& c) {
+  std::vector<std::uint64_t> s;
+  for (int i = 0; i < c.n_islands * (c.n_particles + 1) * 4; ++i) s.push_back(0x9e3779b97f4a7c15ull * std::uint64_t(i + 1));
+  return s;
+}
+
+template <int W>
+EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector<double>* crps = nullptr) {
+  const EngineConfig c = config(retain);
+  auto engine = make_engine<W>(c, seeds(c));
+  std::vector<double> scores(data.n);
+  for (int i = 0; i < data.n; i += chunk) {
+    ForecastPath forecast;
+    forecast.crps = scores.data() + i;
+    engine->learn({std::min(chunk, data.n - i), &data.X[i * data.d], &data.X[i * data.d], &data.y[i]}, jobs, {},
+                  crps ? &forecast : nullptr, {});
+  }
+  if (crps) *crps = scores;
+  return engine->state();
+}
+
+bool same(const EngineState& a, const EngineState& b) {
+  auto equal = [](const auto& u, const auto& v) {
+    return u.size() == v.size() && std::memcmp(u.data(), v.data(), u.size() * sizeof(u[0])) == 0;
+  };
+  return a.n_rows == b.n_rows && equal(a.particles, b.particles) && equal(a.log_weight, b.log_weight) &&
+         equal(a.island_log_evidence, b.island_log_evidence) && equal(a.streams, b.streams) &&
+         equal(a.retained_y, b.retained_y) && a.resampling_log.size() == b.resampling_log.size();
+}
+
+}  // namespace
+
+int main() {
+  const Data data;
+  for (Index retain : {Index(0), Index(30), Index(-1)}) {
+    std::vector<double> crps[3];
+    const EngineState reference = run<1>(data, retain, 1, data.n, &crps[0]);
+    CHECK(reference.resampling_log.size() > 3);
+    CHECK(same(reference, run<2>(data, retain, 1, data.n, &crps[1])));
+    CHECK(same(reference, run<4>(data, retain, 2, 7)));
+    CHECK(same(reference, run<8>(data, retain, 3, 1, &crps[2])));
+    CHECK(same(reference, run<1>(data, retain, 3, 50)));
+    CHECK(crps[0] == crps[1]);
+    CHECK(crps[0] == crps[2]);
+  }
+
+  // A row that no particle can explain: the call throws, and nothing has moved.
+  const EngineConfig c = config(30);
+  auto engine = make_engine<4>(c, seeds(c));
+  engine->learn({100, data.X.data(), data.X.data(), data.y.data()}, 1, {}, nullptr, {});
+  const EngineState before = engine->state();
+  std::vector<double> bad(data.y.begin() + 100, data.y.begin() + 140);
+  bad[33] = 1e200;
+  for (Index n : {Index(40), Index(1)}) {
+    bool thrown = false;
+    const Index first = n == 1 ? 33 : 0;
+    try {
+      engine->learn({n, &data.X[(100 + first) * 4], &data.X[(100 + first) * 4], &bad[first]}, 2, {}, nullptr, {});
+    } catch (const NumericalError&) {
+      thrown = true;
+    }
+    CHECK(thrown);
+    CHECK(same(before, engine->state()));
+  }
+  // Continue from a state read back.
+  auto resumed = make_engine<2>(c, seeds(c));
+  resumed->set_state(before);
+  engine->learn({60, &data.X[400], &data.X[400], &data.y[100]}, 1, {}, nullptr, {});
+  resumed->learn({60, &data.X[400], &data.X[400], &data.y[100]}, 1, {}, nullptr, {});
+  CHECK(same(engine->state(), resumed->state()));
+  return report("engine lanes");
+}

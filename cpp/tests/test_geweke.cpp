@@ -1,0 +1,247 @@
+// Geweke's joint distribution test ("Getting it right", 2004) of the scan: draws of the parameters from the prior must
+// have the law that they still have after
+//     data given parameters -> one Gibbs scan of the parameters given the data
+// has been repeated T times.  Many independent chains, each started by an exact draw, so that standard errors are
+// those of independent samples.  About 30 test functions; |z| < 4.5 has a false-alarm rate below 3e-4 in all.
+// Then each deliberate fault must be noticed, or the test would have no power.
+#include <functional>
+#include <vector>
+
+#include <hsmoe/expert/gaussian.hpp>
+#include <hsmoe/gate/tree_gate.hpp>
+#include <hsmoe/prior/horseshoe.hpp>
+#include <hsmoe/prior/normal.hpp>
+
+#include "check.hpp"
+
+using namespace hsmoe;
+
+namespace {
+
+constexpr int W = 4, K = 3, d = 2, p = 3, n = 6;
+
+enum class Fault { none, flipped_kappa, wrong_local_scale, wrong_global_scale, stale_logit };
+
+// A prior whose scale draws see coefficients that are too small.
+class WrongScales final : public GatePrior<W> {
+ public:
+  WrongScales(std::unique_ptr<GatePrior<W>> right, bool local, bool global)
+      : GatePrior<W>(right->n_nodes(), right->dim()), right_(std::move(right)), local_(local), global_(global) {}
+  int node_fields() const override { return right_->node_fields(); }
+  int global_fields() const override { return right_->global_fields(); }
+  double intercept_mean(double odds) const override { return right_->intercept_mean(odds); }
+  bool penalised(int j) const override { return right_->penalised(j); }
+  void draw_global(double* g, Stream<W>& rng, Mask<W> m) const override { right_->draw_global(g, rng, m); }
+  void draw_node(double* s, const double* g, Stream<W>& rng, Mask<W> m) const override { right_->draw_node(s, g, rng, m); }
+  void precision(const double* s, const double* g, Lane<W>* D) const override { right_->precision(s, g, D); }
+  void refresh_node(const double* phi, double* s, const double* g, Stream<W>& rng, Mask<W> m) const override {
+    std::vector<double> small(phi, phi + W * dim_);
+    if (local_)
+      for (double& v : small) v *= 0.7;
+    right_->refresh_node(small.data(), s, g, rng, m);
+  }
+  void refresh_global(const double* phi, const double* s, Index stride, double* g, Stream<W>& rng, Mask<W> m) const override {
+    std::vector<double> small(phi, phi + (n_nodes_ - 1) * stride + W * dim_);
+    if (global_)
+      for (double& v : small) v *= 0.7;
+    right_->refresh_global(small.data(), s, stride, g, rng, m);
+  }
+  double local_scale(const double* s, int j, int lane) const override { return right_->local_scale(s, j, lane); }
+  double global_scale(const double* g, int lane) const override { return right_->global_scale(g, lane); }
+  bool plausible(const double* s, const double* g, int lane) const override { return right_->plausible(s, g, lane); }
+
+ private:
+  std::unique_ptr<GatePrior<W>> right_;
+  bool local_, global_;
+};
+
+struct Design {
+  double x[n][d], u[n][p], uu[n][packed_size(p)];
+  Design() {
+    // Asymmetric and with large logits: a sign error must not hide.
+    for (int i = 0; i < n; ++i) {
+      const double t = -0.8 + 0.55 * i;
+      x[i][0] = u[i][0] = 1;
+      x[i][1] = t;
+      u[i][1] = 1.5 * t + 0.4;
+      u[i][2] = t * t - 0.3;
+      for (int a = 0, m = 0; a < p; ++a)
+        for (int b = 0; b <= a; ++b) uu[i][m++] = u[i][a] * u[i][b];
+    }
+  }
+  Row row(int i) const { return {x[i], u[i], uu[i], 0.0}; }
+};
+
+using Values = std::vector<double>;
+
+struct Chain {
+  const Design& design;
+  const Gate<W>& gate;
+  const GaussianExpert<W>& expert;
+  AlignedVector<double> expert_state, gate_state, sums, scratch;
+  std::vector<Lane<W>> draw, work;
+  Lane<W> y[n], z[n];
+  Stream<W> rng;
+  Mask<W> all = Mask<W>::all_true();
+
+  Chain(const Design& de, const Gate<W>& g, const GaussianExpert<W>& e, std::uint64_t seed)
+      : design(de), gate(g), expert(e), expert_state(W * e.fields()), gate_state(W * g.fields()), sums(W * e.sum_fields()),
+        draw(e.draw_lanes()), work(std::max(e.work_lanes(), g.work_lanes())) {
+    std::uint64_t words[4 * W], s = seed * 0xd1342543de82ef95ull;  // far apart: else the words overlap
+    for (auto& w : words) {  // splitmix64
+      std::uint64_t v = (s += 0x9e3779b97f4a7c15ull);
+      v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9ull;
+      v = (v ^ (v >> 27)) * 0x94d049bb133111ebull;
+      w = v ^ (v >> 31);
+    }
+    rng = Stream<W>::load(words);
+    expert.init(expert_state.data(), rng, all);
+    gate.init(gate_state.data(), rng, all, work.data());
+    expert.draw_parameters(expert_state.data(), rng, all, draw.data(), work.data());
+  }
+
+  // z ~ Cat(exp(joint)), written here anew: the filter's own is not used.
+  Lane<W> allocate(const Lane<W>* joint) {
+    Lane<W> total(0.0), cumulative(0.0), chosen(-1.0);
+    const Lane<W> top = log_sum_exp(joint, K);
+    for (int k = 0; k < K; ++k) total += exp(joint[k] - top);
+    const Lane<W> target = uniform<W>(rng, all) * total;
+    for (int k = 0; k < K; ++k) {
+      cumulative += exp(joint[k] - top);
+      chosen = select((chosen < Lane<W>(0.0)) & (target < cumulative), Lane<W>(double(k)), chosen);
+    }
+    return select(chosen < Lane<W>(0.0), Lane<W>(K - 1.0), chosen);
+  }
+
+  void simulate_data() {
+    Lane<W> log_g[K], memo[K];
+    for (int i = 0; i < n; ++i) {
+      gate.log_proba(gate_state.data(), design.row(i), log_g, memo);
+      z[i] = allocate(log_g);
+      const Lane<W> noise = normal<W>(rng, all);
+      for (int k = 0; k < K; ++k) {
+        const Lane<W>* b = draw.data() + k * (d + 2);
+        y[i] = select(z[i] == Lane<W>(double(k)), b[0] + design.x[i][1] * b[1] + noise / sqrt(b[d]), y[i]);
+      }
+    }
+  }
+
+  void scan(Fault fault) {
+    // y differs between the lanes, which a Row does not know: where y enters, the lanes take turns.
+    Lane<W> log_g[K], memo[K], joint[K], log_f[K];
+    Lane<W> allocation[n];
+    std::fill(sums.begin(), sums.end(), 0.0);
+    for (int i = 0; i < n; ++i) {
+      gate.log_proba(gate_state.data(), design.row(i), log_g, memo);
+      for (int lane = 0; lane < W; ++lane) {
+        Row row = design.row(i);
+        row.y = y[i][lane];
+        expert.parameter_log_density(draw.data(), row, log_f);
+        for (int k = 0; k < K; ++k) joint[k].set(lane, log_g[k][lane] + log_f[k][lane]);
+      }
+      allocation[i] = allocate(joint);
+      for (int lane = 0; lane < W; ++lane) {
+        Mask<W> one = Mask<W>::all_false();
+        one.set(lane, true);
+        Row row = design.row(i);
+        row.y = y[i][lane];
+        expert.absorb(sums.data(), row, allocation[i], one);
+      }
+    }
+    gate.load_sums(gate_state.data(), nullptr);
+    for (int i = 0; i < n; ++i) {
+      gate.log_proba(gate_state.data(), design.row(i), log_g, memo);
+      if (fault == Fault::stale_logit)
+        for (Lane<W>& psi : memo) psi = Lane<W>(0.0);
+      const Lane<W> told = fault == Fault::flipped_kappa ? (K - 1.0) - allocation[i] : allocation[i];
+      gate.absorb(gate_state.data(), nullptr, design.row(i), told, memo, rng, all);
+    }
+    gate.renew(gate_state.data(), rng, all, work.data());
+    expert.rebuild(expert_state.data(), sums.data(), draw.data(), rng, all, work.data());
+    expert.draw_parameters(expert_state.data(), rng, all, draw.data(), work.data());
+  }
+
+  // Bounded or light-tailed functions of the parameters of one lane.
+  Values functions(int lane) const {
+    Values v;
+    double phi[(K - 1) * p], lambda[(K - 1) * p], inclusion[(K - 1) * p], tau;
+    gate.describe(gate_state.data(), lane, phi, lambda, inclusion, &tau);
+    for (int j = 0; j < (K - 1) * p; ++j) {
+      v.push_back(std::tanh(phi[j]));
+      v.push_back(std::tanh(phi[j] * phi[j]));
+      if (std::isfinite(lambda[j])) v.push_back(std::atan(lambda[j]));
+    }
+    v.push_back(std::tanh(phi[1] * phi[p + 1]));
+    if (std::isfinite(tau)) v.push_back(std::atan(tau));
+    for (int k = 0; k < K; ++k) {
+      const Lane<W>* b = draw.data() + k * (d + 2);
+      v.push_back(std::tanh(b[0][lane]));
+      v.push_back(std::tanh(b[1][lane] * b[1][lane]));
+      v.push_back(std::log(b[d][lane]));
+    }
+    v.push_back(std::log(expert_state[W * (expert.fields() - 1) + lane]));  // b0
+    return v;
+  }
+};
+
+double largest_z(Fault fault, bool horseshoe, int chains, int steps) {
+  const Design design;
+  auto make_prior = [&]() -> std::unique_ptr<GatePrior<W>> {
+    if (!horseshoe) return std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{});
+    std::unique_ptr<GatePrior<W>> prior = std::make_unique<Horseshoe<W>>(K - 1, p, HorseshoeOptions{});
+    const bool local = fault == Fault::wrong_local_scale, global = fault == Fault::wrong_global_scale;
+    if (local || global) prior = std::make_unique<WrongScales>(std::move(prior), local, global);
+    return prior;
+  };
+  const TreeGate<W> gate(Tree({0, 1, 3, 1, 2, 3}, {0, 1, 2}), p, make_prior());
+  GaussianOptions options;
+  options.b0_shape = 2.0;
+  options.b0 = 0.3;
+  options.coefficient_variance = 4.0;
+  const GaussianExpert<W> expert(K, d, options);
+  Values sum[2], square[2];
+  for (int which = 0; which < 2; ++which)
+    for (int c = 0; c < chains / W; ++c) {
+      Chain chain(design, gate, expert, std::uint64_t(2 * c + which + 1));
+      for (int t = 0; which == 1 && t < steps; ++t) {
+        chain.simulate_data();
+        chain.scan(fault);
+      }
+      for (int lane = 0; lane < W; ++lane) {
+        const Values v = chain.functions(lane);
+        sum[which].resize(v.size());
+        square[which].resize(v.size());
+        for (std::size_t j = 0; j < v.size(); ++j) {
+          sum[which][j] += v[j];
+          square[which][j] += v[j] * v[j];
+        }
+      }
+    }
+  double worst = 0;
+  for (std::size_t j = 0; j < sum[0].size(); ++j) {
+    double mean[2], variance[2];
+    for (int w = 0; w < 2; ++w) {
+      mean[w] = sum[w][j] / chains;
+      variance[w] = square[w][j] / chains - mean[w] * mean[w];
+    }
+    const double z = (mean[1] - mean[0]) / std::sqrt((variance[0] + variance[1]) / chains);
+    worst = std::fmax(worst, std::abs(z));
+  }
+  return worst;
+}
+
+}  // namespace
+
+int main() {
+  const int chains = 12000, steps = 12;
+  const double horseshoe = largest_z(Fault::none, true, chains, steps), normal = largest_z(Fault::none, false, chains, steps);
+  std::printf("largest |z|: horseshoe %.2f, normal %.2f\n", horseshoe, normal);
+  CHECK(horseshoe < 4.5);
+  CHECK(normal < 4.5);
+  for (Fault f : {Fault::flipped_kappa, Fault::wrong_local_scale, Fault::wrong_global_scale, Fault::stale_logit}) {
+    const double z = largest_z(f, true, chains / 2, steps);
+    std::printf("fault %d: largest |z| %.2f\n", int(f), z);
+    CHECK(z > 7);
+  }
+  return report("geweke");
+}

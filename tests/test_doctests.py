@@ -1,0 +1,25 @@
+"""The examples in the public docstrings run."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = [
+    "hsmoe._dispatch",
+    "hsmoe._experts",
+    "hsmoe._priors",
+    "hsmoe.checkpoint",
+    "hsmoe.forecast",
+    "hsmoe.linalg",
+    "hsmoe._base",
+    "hsmoe.regressor",
+    "hsmoe.resampling",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    failed, attempted = doctest.testmod(importlib.import_module(name))
+    assert attempted > 0
+    assert failed == 0

@@ -1,4 +1,4 @@
-"""Derive the constants of cpp/include/hsmoe/predictive/student_t_fit.hpp (run with mpmath and numpy; 1 minute).
+"""Derive the constants of cpp/include/hsmoe/predictive/student_t_fit.hpp (run with mpmath, numpy and scipy).
 
 Prints that header.  Mills' ratio m(z) = Phi(-z) / exp(-z^2/2) on [0, inf): rational fits in the relative error.
 h(w, v) of the tail of Student's t: bivariate polynomials, fitted to the absolute or relative error of the tail.
@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 from mpmath import beta, cos, erfc, exp, hyp2f1, lu_solve, matrix, mp, mpf, pi, polyval, sqrt
+from scipy import special
 
 mp.dps = 60
 
@@ -56,7 +57,7 @@ def h_exact(w, alpha):
 
 
 def fit_h(alpha_min, w_max, J, relative, rounds=40):
-    """Coefficients c[j][k], j + k <= J, of w^j / alpha^k; w up to w_max / alpha (w_max if relative)."""
+    """Coefficients c[j, k], j + k <= J, of w^j / alpha^k; w up to w_max / alpha (w_max if relative)."""
     w, v, h = [], [], []
     for i in range(14):
         alpha = 2 * alpha_min / (1 - cos(pi * (2 * i + 1) / 28))
@@ -69,28 +70,68 @@ def fit_h(alpha_min, w_max, J, relative, rounds=40):
     error_of_tail = 3 * w if relative else np.exp(-w / v / 2) * np.sqrt(w / v) * v
     powers = [(j, k) for j in range(J + 1) for k in range(J + 1 - j)]
     A = np.stack([(w / w.max()) ** j * (v / v.max()) ** k for j, k in powers], axis=1)
-    lawson, best = np.ones_like(w), None
+    size, c = least_largest(A, h, error_of_tail, rounds)
+    return size, {p: x / w.max() ** p[0] / v.max() ** p[1] for p, x in zip(powers, c)}
+
+
+def least_largest(A, f, weight, rounds):
+    """Coefficients c with a nearly smallest largest weight |A c - f|, and that error (Lawson's algorithm)."""
+    lawson, best = np.ones_like(f), None
     for _ in range(rounds):
-        B = A * (error_of_tail * lawson)[:, None]
+        B = A * (weight * lawson)[:, None]
         norm = np.linalg.norm(B, axis=0)
-        c = np.linalg.lstsq(B / norm, h * error_of_tail * lawson, rcond=1e-18)[0] / norm
-        error = np.abs(A @ c - h) * error_of_tail
+        c = np.linalg.lstsq(B / norm, f * weight * lawson, rcond=1e-18)[0] / norm
+        error = np.abs(A @ c - f) * weight
         if best is None or error.max() < best[0]:
-            best = error.max(), {p: x / w.max() ** p[0] / v.max() ** p[1] for p, x in zip(powers, c)}
-        lawson *= np.sqrt(0.2 + error / error.max())
+            best = error.max(), c
+        lawson *= np.sqrt(0.15 + error / error.max())
         lawson /= lawson.max()
     return best
+
+
+def fit_normal(degree=10, power=16, z_max=6.4):
+    """Phi(-z) = (polynomial)^-power on [0, z_max], smallest absolute error."""
+    z = z_max * (1 - np.cos(np.pi * (2 * np.arange(400) + 1) / 800)) / 2
+    root = special.ndtr(-z) ** (-1 / power)
+    A = (z / z_max)[:, None] ** np.arange(degree + 1)
+    size, c = least_largest(A, root, power * special.ndtr(-z) / root, 200)
+    return size, c / z_max ** np.arange(degree + 1)
+
+
+def fit_z(min_df=12.0, J=8, K=4, offset=3.0, z_max=6.4):
+    """z(x) / x as a polynomial in s = q / (q + offset) and 1 / df, where Phi(-z) = P(T > x), q = x^2 / df."""
+    x, v, z = [], [], []
+    for i in range(16):
+        df = 2 * min_df / (1 - np.cos(np.pi * (2 * i + 1) / 32))
+        grid = z_max * (1 - np.cos(np.pi * (2 * np.arange(60) + 1) / 120)) / 2
+        x.append(-special.stdtrit(df, special.ndtr(-grid)))
+        z.append(-special.ndtri(special.stdtr(df, -x[-1])))
+        v.append(np.full(60, 1 / df))
+    x, v, z = map(np.concatenate, (x, v, z))
+    s = x * x * v / (x * x * v + offset)
+    powers = [(j, k) for j in range(J + 1) for k in range(min(K, J - j) + 1)]
+    A = np.stack([(s / s.max()) ** j * (v / v.max()) ** k for j, k in powers], axis=1)
+    size, c = least_largest(A, z / x, np.exp(-z * z / 2) * z / np.sqrt(2 * np.pi) + 1e-13, 100)
+    return size, {p: a / s.max() ** p[0] / v.max() ** p[1] for p, a in zip(powers, c)}
+
+
+def array(name, values):
+    indent = {"initial_indent": "      ", "subsequent_indent": "      ", "width": 108}
+    text = textwrap.fill(", ".join(repr(float(x)) for x in values), **indent)
+    return f"  static constexpr double {name} = {{\n{text}}};" if name else "      {" + text.strip() + "},"
+
+
+def table(name, c):
+    rows, columns = max(j for j, k in c) + 1, max(k for j, k in c) + 1
+    print(f"  static constexpr double {name}[{rows}][{columns}] = {{")
+    for j in range(rows):
+        print(array("", [c[j, k] for k in range(columns) if (j, k) in c]))
+    print("  };\n};\n")
 
 
 def emit(name, comment, n, alpha_min, w_max, J, relative=False):
     error_m, P, Q = fit_mills(n)
     error_h, c = fit_h(alpha_min, w_max, J, relative)
-
-    def array(name, values):
-        indent = {"initial_indent": "      ", "subsequent_indent": "      ", "width": 108}
-        text = textwrap.fill(", ".join(repr(float(x)) for x in values), **indent)
-        return f"  static constexpr double {name} = {{\n{text}}};" if name else "      {" + text.strip() + "},"
-
     print(f"/// {comment}")
     print(f"/// Errors of the fits: m {float(error_m):.1e} (relative), h {error_h:.1e}", end=" ")
     print(f"({'relative' if relative else 'absolute'} error of the tail).")
@@ -98,16 +139,24 @@ def emit(name, comment, n, alpha_min, w_max, J, relative=False):
     print(f"  static constexpr int shift = {int((alpha_min + 0.5) / 2)}, mills_degree = {n}, h_degree = {J};")
     print(array(f"mills_p[{n}]", P))
     print(array(f"mills_q[{n + 1}]", Q))
-    print(f"  static constexpr double h[{J + 1}][{J + 1}] = {{")
-    for j in range(J + 1):
-        print(array("", [c[j, k] for k in range(J + 1 - j)]))
-    print("  };\n};\n")
+    table("h", c)
+
+
+def emit_quadrature():
+    error_normal, c = fit_normal()
+    error_z, z = fit_z()
+    print("/// For the quadrature of the CRPS where df >= min_df.")
+    print(f"/// Absolute errors of the tail: normal {error_normal:.1e}, z {error_z:.1e}.")
+    print("struct Direct {\n  static constexpr double min_df = 12, offset = 3, max_z = 8;")
+    print(array(f"normal[{len(c)}]", c))
+    table("z", z)
 
 
 if __name__ == "__main__":
     print("// Written by bench/derive_student_t.py; what the constants mean is said in student_t.hpp.")
     print("// clang-format off\n#pragma once\n\nnamespace hsmoe {\nnamespace student_t_fit {\n")
     emit("Accurate", "For student_t_cdf over lanes and for quantiles.", 10, 15.5, 60, 6)
-    emit("Fast", "For the quadrature of the CRPS.", 6, 7.5, 44, 4)
-    emit("Relative", "For the scalar student_t_cdf: relative error in the tail where w <= 0.7.", 10, 31.5, 0.7, 7, True)
+    emit("Fast", "For the quadrature of the CRPS where df < 12.", 6, 7.5, 44, 4)
+    emit("Relative", "For the scalar student_t_cdf where w <= 0.7.", 10, 31.5, 0.7, 7, True)
+    emit_quadrature()
     print("}  // namespace student_t_fit\n}  // namespace hsmoe")

@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core_protocol import Engine, FloatArray, IntArray
+from ._core_protocol import Engine, FloatArray
 from ._errors import CheckpointError, NotFittedError
 from ._gate_report import GateInclusion
+from ._learning import advance, begin, log_evidence, scatter, warmed_up
 from ._parameters import ParameterMixin, same_value
 from ._persistence import model_to_parts, restore_parts
 from ._scaling import Scaling
-from ._seeding import seed_sequence
-from ._state import STRUCTURAL_PARAMETERS, LearnedState, Settings, resolve_n_jobs
+from ._state import STRUCTURAL_PARAMETERS, LearnedState, resolve_n_jobs
 from ._summary import summarise
 from ._validation import Rows, read_features, read_rows
 from .checkpoint import pack, unpack, write_atomically
@@ -71,9 +71,10 @@ class OnlineMixture(ParameterMixin):
         ValueError
             If rows or parameters cannot be used; the model is then what it was before.
         """
+        began = time.perf_counter()
         with self._all_or_nothing():
             rows = read_rows(X, y, expected=None, missing=self.missing)
-            state = self._begin(rows)
+            state = begin(self.get_params(), rows)
             if state.settings.standardize and state.settings.n_warmup is None:
                 if len(rows.y) == 0:
                     raise ValueError(
@@ -81,7 +82,8 @@ class OnlineMixture(ParameterMixin):
                         "complete row"
                     )
                 state = replace(state, n_warmup=len(rows.y))
-            self._state, _ = self._advance(state, rows)
+            state, _ = advance(state, rows, resolve_n_jobs(self.n_jobs))
+        self._commit(state, rows, began)
         return self
 
     def partial_fit(self: Self, X: Any, y: Any) -> Self:
@@ -107,9 +109,11 @@ class OnlineMixture(ParameterMixin):
         ValueError
             If rows or parameters cannot be used; the model is then what it was before.
         """
+        began = time.perf_counter()
         with self._all_or_nothing():
             state, rows = self._continue(X, y)
-            self._state, _ = self._advance(state, rows)
+            state, _ = advance(state, rows, resolve_n_jobs(self.n_jobs))
+        self._commit(state, rows, began)
         return self
 
     def prequential(self, X: Any, y: Any, *, crps: bool = True) -> Forecast:
@@ -145,17 +149,20 @@ class OnlineMixture(ParameterMixin):
         >>> forecast.n_warmup, forecast.n_scored
         (50, 150)
         """
+        began = time.perf_counter()
         with self._all_or_nothing():
             state, rows = self._continue(X, y)
-            self._state, forecast = self._advance(state, rows, forecast=True, crps=bool(crps))
+            n_jobs = resolve_n_jobs(self.n_jobs)
+            state, forecast = advance(state, rows, n_jobs, forecast=True, crps=bool(crps))
         assert forecast is not None
+        self._commit(state, rows, began)
         return forecast
 
     def _continue(self, X: Any, y: Any) -> tuple[LearnedState, Rows]:
         state = self._state
         if state is None:
             rows = read_rows(X, y, expected=None, missing=self.missing)
-            return self._begin(rows), rows
+            return begin(self.get_params(), rows), rows
         for name in STRUCTURAL_PARAMETERS:
             began, now = state.settings.parameters[name], getattr(self, name)
             if not same_value(began, now):
@@ -166,80 +173,11 @@ class OnlineMixture(ParameterMixin):
         rows = read_rows(X, y, expected=(state.names, state.n_features), missing=self.missing)
         return state, rows
 
-    def _begin(self, rows: Rows) -> LearnedState:
-        """Return the state of a model that is about to see its first rows."""
-        settings = Settings.resolve(self.get_params())
-        n_features = rows.X.shape[1]
-        state = LearnedState(
-            settings=settings,
-            seeds=seed_sequence(self.random_state),
-            names=rows.names,
-            n_features=n_features,
-            n_warmup=settings.warmup_rows(n_features),
-            n_skipped=0,
-            waiting_X=np.empty((0, n_features)),
-            waiting_y=np.empty(0),
-        )
-        state.columns("expert"), state.columns("gate")  # refuse a wrong selection right away
-        return state
-
-    def _advance(
-        self, state: LearnedState, rows: Rows, *, forecast: bool = False, crps: bool = False
-    ) -> tuple[LearnedState, Forecast | None]:
-        """Return the state after ``rows``, and their forecasts if asked.
-
-        The given state is left alone but for its engine, which learns all rows or none.
-        """
-        n_jobs = resolve_n_jobs(self.n_jobs)
-        started = time.perf_counter()
-        n_waiting = len(state.waiting_y)
-        first = 0
-        if state.engine is None:
-            first = min(state.n_warmup - n_waiting, len(rows.y))
-            X = np.concatenate([state.waiting_X, rows.X[:first]])
-            y = np.concatenate([state.waiting_y, rows.y[:first]])
-            if len(y) < state.n_warmup:
-                state = replace(state, waiting_X=X, waiting_y=y)
-            else:
-                state = _warmed_up(state, X, y, n_jobs)
-        numbers = np.flatnonzero(rows.kept) if rows.kept is not None else None
-
-        def describe_row(i: int) -> str:
-            return f"row {first + i if numbers is None else numbers[first + i]}"
-
-        scores: dict[str, NDArray[Any]] = {}
-        n_before = state.n_learned
-        if first < len(rows.y):
-            assert state.engine is not None and state.scaling is not None
-            expert, gate = state.designs(rows.X[first:], state.scaling, describe_row)
-            target = state.scaling.target(rows.y[first:], describe_row)
-            try:
-                if forecast:
-                    scores = state.engine.prequential(expert, gate, target, n_jobs, crps)
-                else:
-                    state.engine.learn(expert, gate, target, n_jobs)
-            except (ValueError, ArithmeticError) as error:
-                if first or rows.n_skipped:
-                    error.add_note(
-                        f"rows are counted from {describe_row(0)} of the call, complete rows only"
-                    )
-                raise
-        state = replace(state, n_skipped=state.n_skipped + rows.n_skipped)
-        self._report(state, rows, time.perf_counter() - started)
-        if not forecast:
-            return state, None
-        return state, _forecast(state, rows, first, scores, n_before)
-
-    def _report(self, state: LearnedState, rows: Rows, seconds: float) -> None:
-        if not self.verbose:
-            return
-        text = f"[hsmoe] {rows.n_given:,} rows in {seconds:.2f} s, {state.n_learned:,} learned"
-        if state.engine is not None:
-            ess = float(np.sum(state.engine.ess))
-            text += f", log evidence {_log_evidence(state):.2f}, ESS {ess:.1f}"
-        else:
-            text += f", warm-up of {state.n_warmup:,} rows"
-        print(text, file=sys.stderr)
+    def _commit(self, state: LearnedState, rows: Rows, began: float) -> None:
+        """Take over what a call has learned; nothing can fail any more."""
+        self._state = state
+        if self.verbose:
+            print(_report(state, rows, time.perf_counter() - began), file=sys.stderr)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -273,7 +211,7 @@ class OnlineMixture(ParameterMixin):
             return state, state.engine, state.scaling
         if self._preview is None or self._preview[0] is not state:
             n_jobs = resolve_n_jobs(self.n_jobs)
-            warmed = _warmed_up(state, state.waiting_X, state.waiting_y, n_jobs)
+            warmed = warmed_up(state, state.waiting_X, state.waiting_y, n_jobs)
             assert warmed.engine is not None and warmed.scaling is not None
             self._preview = (state, warmed.engine, warmed.scaling)
         return self._preview
@@ -327,7 +265,7 @@ class OnlineMixture(ParameterMixin):
         The mean over islands of their evidences.  The standardisation is taken as given.
         """
         state, engine, scaling = self._view()
-        return _log_evidence(replace(state, engine=engine, scaling=scaling))
+        return log_evidence(replace(state, engine=engine, scaling=scaling))
 
     @property
     def log_evidence_se_(self) -> float:
@@ -379,8 +317,8 @@ class OnlineMixture(ParameterMixin):
         _, engine, _, _, gate, kept = self._read_designs(X)
         mean, std = engine.gate_proba(gate, resolve_n_jobs(self.n_jobs))
         if return_std:
-            return _scatter(mean, kept), _scatter(std, kept)
-        return _scatter(mean, kept)
+            return scatter(mean, kept), scatter(std, kept)
+        return scatter(mean, kept)
 
     def active_experts(self, X: Any, mass: float = 0.99) -> int:
         """Return how many experts are in use: the most probable number that carries ``mass``.
@@ -500,76 +438,9 @@ class OnlineMixture(ParameterMixin):
         self.__dict__.update(vars(self.from_bytes(state["checkpoint"])))
 
 
-def _warmed_up(state: LearnedState, X: FloatArray, y: FloatArray, n_jobs: int) -> LearnedState:
-    """Return the state after a warm-up of the rows ``X``, ``y``."""
-    scaling = (
-        Scaling.from_rows(X, y)
-        if state.settings.standardize
-        else Scaling.identity(state.n_features)
-    )
-    engine = state.new_engine()
-    if len(y):
-
-        def describe_row(i: int) -> str:
-            return f"row {i} of the warm-up"
-
-        expert, gate = state.designs(X, scaling, describe_row)
-        try:
-            engine.learn(expert, gate, scaling.target(y, describe_row), n_jobs)
-        except (ValueError, ArithmeticError) as error:
-            error.add_note("rows are counted from the first of the warm-up")
-            raise
-    return replace(
-        state,
-        waiting_X=np.empty((0, state.n_features)),
-        waiting_y=np.empty(0),
-        scaling=scaling,
-        engine=engine,
-    )
-
-
-def _log_evidence(state: LearnedState) -> float:
-    assert state.engine is not None and state.scaling is not None
-    return state.engine.log_evidence - state.engine.n_rows * state.scaling.log_y_scale
-
-
-def _scatter(values: FloatArray, kept: NDArray[np.bool_] | None) -> FloatArray:
-    """Return ``values`` of the kept rows, with NaN for the others."""
-    if kept is None:
-        return values
-    full = np.full((len(kept), *values.shape[1:]), np.nan)
-    full[kept] = values
-    return full
-
-
-def _forecast(
-    state: LearnedState,
-    rows: Rows,
-    first: int,
-    scores: dict[str, NDArray[Any]],
-    n_before: int,
-) -> Forecast:
-    """Return the engine's scores of the rows from ``first`` on, in the units of y."""
-    n = len(rows.y)
-    standard = {
-        name: np.asarray(scores.get(name, np.empty(0)), dtype=np.float64)
-        for name in ("mean", "variance", "log_density", "cdf", "crps", "ess", "log_evidence")
-    }
-    scaling = state.scaling or Scaling.identity(state.n_features)
-    n_rows: IntArray = np.arange(1, n - first + 1, dtype=np.int64) + n_before
-    arrays = {
-        "mean": scaling.location(standard["mean"]),
-        "std": scaling.spread(np.sqrt(standard["variance"])),
-        "log_density": scaling.log_density(standard["log_density"]),
-        "cdf": standard["cdf"],
-        "crps": scaling.spread(standard["crps"]),
-        "ess": standard["ess"],
-        "log_evidence": scaling.log_evidence(standard["log_evidence"], n_rows),
-    }
-    kept = np.ones(n, dtype=bool) if rows.kept is None else rows.kept.copy()
-    kept[np.flatnonzero(kept)[:first]] = False
-    return Forecast(
-        **{name: _scatter(values, kept) for name, values in arrays.items()},
-        n_warmup=first,
-        n_skipped=rows.n_skipped,
-    )
+def _report(state: LearnedState, rows: Rows, seconds: float) -> str:
+    text = f"[hsmoe] {rows.n_given:,} rows in {seconds:.2f} s, {state.n_learned:,} learned"
+    if state.engine is None:
+        return text + f", warm-up of {state.n_warmup:,} rows"
+    ess = float(np.sum(state.engine.ess))
+    return text + f", log evidence {log_evidence(state):.2f}, ESS {ess:.1f}"

@@ -24,7 +24,7 @@ def cholesky_update(
     ----------
     L : array_like, shape (d, d) or (B, d, d)
         Lower triangular factor, or a stack of them, with a positive diagonal.  What stands above
-        the diagonal is not read, and is zero in the result.
+        the diagonal is neither read nor changed.
     x : array_like, shape (d,) or (B, d)
         Vector to add or to take away; one vector with a stack of factors is used for each.
     sign : {+1, -1}

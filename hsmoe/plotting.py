@@ -181,6 +181,7 @@ def plot_evidence(
     log_evidence: ArrayLike,
     *,
     ax: Axes | None = None,
+    title: str = "Evidence",
     xlabel: str = "rows learned",
     ylabel: str = "log evidence (nats)",
 ) -> Axes:
@@ -192,8 +193,8 @@ def plot_evidence(
         After each row; NaN is left out.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
-    xlabel, ylabel : str
-        Labels of the axes.
+    title, xlabel, ylabel : str
+        Title and labels of the axes.
 
     Returns
     -------
@@ -215,7 +216,7 @@ def plot_evidence(
             textcoords="offset points",
             ha="right",
         )
-    _plain(ax, "Evidence", xlabel, ylabel)
+    _plain(ax, title, xlabel, ylabel)
     ax.margins(x=0.01)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

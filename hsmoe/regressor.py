@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base import OnlineMixture, _scatter
+from ._base import OnlineMixture
 from ._checks import check_integer
 from ._core_protocol import Engine, FloatArray
+from ._learning import scatter
 from ._scaling import Scaling
 from ._seeding import seed_sequence, seed_words
 from ._state import resolve_n_jobs
@@ -160,9 +161,9 @@ class HSMoERegressor(OnlineMixture):
         """
         _, engine, scaling, expert, gate, kept = self._read_designs(X)
         mean, variance = engine.moments(expert, gate, resolve_n_jobs(self.n_jobs))
-        located = _scatter(scaling.location(mean), kept)
+        located = scatter(scaling.location(mean), kept)
         if return_std:
-            return located, _scatter(scaling.spread(np.sqrt(variance)), kept)
+            return located, scatter(scaling.spread(np.sqrt(variance)), kept)
         return located
 
     def predict_quantiles(self, X: Any, probs: ArrayLike) -> FloatArray:
@@ -189,7 +190,7 @@ class HSMoERegressor(OnlineMixture):
         quantiles = engine.quantiles(
             expert, gate, np.ascontiguousarray(levels), resolve_n_jobs(self.n_jobs)
         )
-        return _scatter(scaling.location(quantiles), kept)
+        return scatter(scaling.location(quantiles), kept)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> FloatArray:
         """Return equal-tailed predictive intervals.
@@ -222,7 +223,7 @@ class HSMoERegressor(OnlineMixture):
             Where to evaluate, in units of y.
         """
         engine, _, arguments, kept = self._scored(X, y)
-        return _scatter(engine.cdf(*arguments), kept)
+        return scatter(engine.cdf(*arguments), kept)
 
     def log_density(self, X: Any, y: Any) -> FloatArray:
         """Return the log predictive density at ``y`` per unit of y, in nats, shape (n,).
@@ -235,7 +236,7 @@ class HSMoERegressor(OnlineMixture):
             Where to evaluate, in units of y.
         """
         engine, scaling, arguments, kept = self._scored(X, y)
-        return _scatter(scaling.log_density(engine.log_density(*arguments)), kept)
+        return scatter(scaling.log_density(engine.log_density(*arguments)), kept)
 
     def crps(self, X: Any, y: Any) -> FloatArray:
         """Return the continuous ranked probability score at ``y``, shape (n,); lower is better.
@@ -252,7 +253,7 @@ class HSMoERegressor(OnlineMixture):
         Gneiting & Raftery (2007), Strictly proper scoring rules, prediction, and estimation.
         """
         engine, scaling, arguments, kept = self._scored(X, y)
-        return _scatter(scaling.spread(engine.crps(*arguments)), kept)
+        return scatter(scaling.spread(engine.crps(*arguments)), kept)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = None) -> FloatArray:
         """Draw from the predictive mixture.
@@ -274,7 +275,7 @@ class HSMoERegressor(OnlineMixture):
         count = check_integer("n_samples", n_samples, 1)
         _, engine, scaling, expert, gate, kept = self._read_designs(X)
         seed = seed_words(seed_sequence(random_state), 4)
-        return _scatter(scaling.location(engine.sample(expert, gate, count, seed)), kept)
+        return scatter(scaling.location(engine.sample(expert, gate, count, seed)), kept)
 
     def _scored(
         self, X: Any, y: Any

@@ -50,7 +50,7 @@ PhiKernel phi_kernel(const std::string& name) {
 
 std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int expert_dim, int gate_dim,
                               const Indices& tree, const Indices& leaves, const py::dict& gate_prior,
-                              const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_sweeps,
+                              const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_scans, Index scan_rows,
                               double forgetting, const Words& seeds) {
   check_at_least("Engine", "n_experts", n_experts, 1);
   check_at_least("Engine", "n_particles", n_particles, 1);
@@ -71,7 +71,8 @@ std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int
   c.ess_threshold = ess_threshold;
   c.phi_kernel = phi_kernel(kernel);
   c.retain = retain;
-  c.n_sweeps = n_sweeps;
+  c.n_scans = n_scans;
+  c.scan_rows = scan_rows;
   c.forgetting = forgetting;
   return make_engine(c, std::vector<std::uint64_t>(seeds.data(), seeds.data() + seeds.size()));
 }
@@ -229,7 +230,7 @@ void bind_engine(py::module_& m) {
   py::class_<Engine>(m, "Engine", py::module_local())
       .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
            "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "retain"_a = Index(0),
-           "n_sweeps"_a = 1, "forgetting"_a = 1.0, "seeds"_a)
+           "n_scans"_a = 1, "scan_rows"_a = Index(0), "forgetting"_a = 1.0, "seeds"_a)
       .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
         return learn(e, X, U, y, n_jobs, nullptr);
       }, "X"_a, "U"_a, "y"_a, "n_jobs"_a)

@@ -47,7 +47,6 @@ py::array_t<T> to_array(const std::vector<T>& v, std::initializer_list<Index> sh
 }
 
 void bind_errors(py::module_& m);
-void bind_config(py::module_& m);
 void bind_resampling(py::module_& m);
 void bind_linalg(py::module_& m);
 void bind_engine(py::module_& m);

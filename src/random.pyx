@@ -1,5 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=True
-# cython: embedsignature=False
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: binding=True, embedsignature=False
 """Exact Polya-Gamma variates, densities and distribution functions.
 
 The functions follow the `polyagamma` package: change the import and nothing else.  For Cython code
@@ -38,7 +38,7 @@ cdef inline hsmoe_bitgen _source(bitgen_t* bitgen_state) noexcept nogil:
     return source
 
 
-# ---- for other people's Cython (random.pxd) -------------------------------------------------------
+# ---- for other people's Cython (random.pxd) ------------------------------------------------
 
 cdef double random_polyagamma(
         bitgen_t* bitgen_state, double h, double z, sampler_t method) noexcept nogil:
@@ -76,7 +76,7 @@ cdef double polyagamma_cdf(double x, double h, double z) noexcept nogil:
     return exp(hsmoe_polya_gamma_log_cdf(x, h, z))
 
 
-# ---- for Python -----------------------------------------------------------------------------------
+# ---- for Python ----------------------------------------------------------------------------
 
 _METHODS = (None, "alternate", "devroye", "gamma", "saddle")
 
@@ -144,44 +144,47 @@ def _random_polyagamma(h=1.0, z=0.0, *, size=None, out=None, method=None, disabl
     z : float or array_like, default 0
         Tilt, finite; broadcast against `h`.
     size : int or tuple of int, optional
-        Shape of the result, to which `h` and `z` must broadcast.  By default the shape of `h` and `z`
-        broadcast together.
+        Shape of the result, to which `h` and `z` must broadcast.  By default the shape of `h` and
+        `z` broadcast together.
     out : numpy.ndarray of float, optional
-        Where to put the variates; its shape is then the shape of the result.  Ignored when `size` is
-        given.
+        Where to put the variates; its shape is then the shape of the result.  Ignored when `size`
+        is given.
     method : {None, "devroye", "alternate", "gamma", "saddle"}, optional
         Accepted so that code written for the `polyagamma` package runs: the name is checked, and
         ``"devroye"`` needs integer `h`, but all draw with the same exact sampler.
     disable_checks : bool, default False
         Skip the check of `h`; the result is NaN where `h` is not positive.
-    random_state : None, int, array_like of int, SeedSequence, BitGenerator, Generator or RandomState
-        Source of randomness.  The lock of the bit generator is held during the call.
+    random_state : {None, int, array_like, SeedSequence, BitGenerator, Generator, RandomState}
+        Source of randomness, as for :func:`numpy.random.default_rng`.  The lock of the bit
+        generator is held during the call.
 
     Returns
     -------
     float or numpy.ndarray
-        A float when `h` and `z` are scalars and neither `size` nor `out` is given; `out` itself when
-        it is given; else a float64 array.
+        A float when `h` and `z` are scalars and neither `size` nor `out` is given; `out` itself
+        when it is given; else a float64 array.
 
     Raises
     ------
     ValueError
-        If an `h` is not positive, `method` is unknown, shapes do not broadcast or `out` is read-only.
+        If an `h` is not positive, `method` is unknown, shapes do not broadcast or `out` is
+        read-only.
     TypeError
         If `out` is not an array of floats, or `size` or `random_state` is of the wrong type.
 
     Notes
     -----
-    A proposal from an inverse Gaussian law that dominates the first term of the alternating series of
-    [1]_, [4]_ over the whole axis is kept with a probability free of `z`; ``h > 1`` is a sum of
-    ``ceil(h)`` parts of equal shape in (1/2, 1].  The acceptance rate of a proposal is
-    ``(1 + exp(-abs(z))) ** -h``, at least one half, and tends to 1 as ``abs(z)`` grows.
-    Very large `h` draws by rejection under the tangents of the log-density, which is concave.
+    For ``h <= 1`` the first term of the alternating series of [1]_, [4]_ dominates the density over
+    the whole axis.  A proposal from that term, an inverse Gaussian law, is kept with a probability
+    free of `z`, at an overall rate of ``(1 + exp(-abs(z))) ** -h``, at least one half.  Larger `h`
+    is a sum of ``ceil(h)`` parts of equal shape in (1/2, 1].  From 4096 on (from 256 when `h` and
+    `z` are both 0-d) draws come from chords above the log-density, which is concave for ``h >= 1``,
+    at a cost that does not grow with `h`.
 
-    A call takes 68 words from the bit generator and runs 16 streams from them side by side, with the
-    widest vector instructions of the machine; the GIL is released.  The i-th variate depends on the
-    seed and the parameters up to i only, so that a longer call begins like a shorter one.  Vector
-    widths agree to rounding.
+    A call takes 68 words from the bit generator and runs 16 streams from them side by side, with
+    the widest vector instructions of the machine; the GIL is released.  The i-th variate depends
+    on the seed and the parameters up to i only, so that a longer call begins like a shorter one.
+    Vector widths agree to rounding.
 
     References
     ----------
@@ -189,8 +192,8 @@ def _random_polyagamma(h=1.0, z=0.0, *, size=None, out=None, method=None, disabl
        using Polya-Gamma latent variables.  JASA 108, 1339-1349.
     .. [2] J. Windle, N. G. Polson and J. G. Scott (2014).  Sampling Polya-Gamma random variates:
        alternate and approximate techniques.  arXiv:1405.0506.
-    .. [3] L. Devroye (2009).  On exact simulation algorithms for some distributions related to Jacobi
-       theta functions.  Statistics & Probability Letters 79, 2251-2259.
+    .. [3] L. Devroye (2009).  On exact simulation algorithms for some distributions related to
+       Jacobi theta functions.  Statistics & Probability Letters 79, 2251-2259.
     .. [4] P. Biane, J. Pitman and M. Yor (2001).  Probability laws related to the Jacobi theta and
        Riemann zeta functions, and Brownian excursions.  Bull. AMS 38, 435-465.
 
@@ -269,8 +272,8 @@ def _polyagamma_pdf(x, h=1.0, z=0.0, return_log=False):
     Returns
     -------
     float or numpy.ndarray
-        Of the shape of `x`, `h` and `z` broadcast together; a float when all three are scalars.  NaN
-        where `h` is not positive or a parameter is not finite.
+        Of the shape of `x`, `h` and `z` broadcast together; a float when all three are scalars.
+        NaN where `h` is not positive or a parameter is not finite.
 
     Raises
     ------
@@ -279,8 +282,9 @@ def _polyagamma_pdf(x, h=1.0, z=0.0, return_log=False):
 
     Notes
     -----
-    The alternating series of [1]_ where it does not cancel, else an integral of the Laplace transform
-    along a parabola through its saddle point: about 1e-11 relative for `h` from 0.001 to 1000.
+    The alternating series of [1]_ where it does not cancel, else an integral of the Laplace
+    transform along a parabola through its saddle point: about 1e-11 relative for `h` from 0.001
+    to 1000.
 
     References
     ----------
@@ -315,8 +319,8 @@ def _polyagamma_cdf(x, h=1.0, z=0.0, return_log=False):
     Returns
     -------
     float or numpy.ndarray
-        Of the shape of `x`, `h` and `z` broadcast together; a float when all three are scalars.  NaN
-        where `h` is not positive or a parameter is not finite.
+        Of the shape of `x`, `h` and `z` broadcast together; a float when all three are scalars.
+        NaN where `h` is not positive or a parameter is not finite.
 
     Raises
     ------
@@ -351,5 +355,5 @@ _publish(_random_polyagamma, "random_polyagamma")
 _publish(_polyagamma_pdf, "polyagamma_pdf")
 _publish(_polyagamma_cdf, "polyagamma_cdf")
 
-# HSMOE_SIMD limits the vector instructions here as it chooses the engine's module (hsmoe._dispatch).
+# HSMOE_SIMD limits the vector instructions here, as it chooses the engine (hsmoe._dispatch).
 hsmoe_polya_gamma_set_level({"base": 0, "v3": 1}.get(os.environ.get("HSMOE_SIMD", ""), 2))

@@ -70,7 +70,11 @@ def run(level):
     code = "import hsmoe; print(hsmoe.simd_level(), hsmoe.build_config()['level'])"
     environment = {**os.environ, "HSMOE_SIMD": level}
     return subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
 
 

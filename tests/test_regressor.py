@@ -96,7 +96,9 @@ def test_import_is_light():
         "heavy = {'pandas', 'polars', 'sklearn', 'matplotlib', 'click', 'rich', 'scipy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    out = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert out.stdout.strip() == "[]"
 
 

@@ -1,6 +1,8 @@
 #include <hsmoe/c_api.h>
 
 #include <atomic>
+#include <cmath>
+#include <limits>
 
 #include <hsmoe/random/polya_gamma_density.hpp>
 #include <hsmoe/random/polya_gamma_fill.hpp>
@@ -91,7 +93,8 @@ void hsmoe_polya_gamma_fill(const hsmoe_bitgen* source, const double* h, size_t 
   }
   auto hull_stream = hsmoe::Stream<1>::load(state + 4 * hsmoe::kFillStreams);
   const auto uniform = uniform_from([&] { return hull_stream.next(hsmoe::Mask<1>::all_true())[0]; });
-  if (h_step == 0 && z_step == 0 && wants_hull(*h, kHullShared) && std::fabs(*z) < hsmoe::detail::kPolyaGammaFlat) {
+  const bool flat = !(std::fabs(*z) < hsmoe::detail::kPolyaGammaFlat);
+  if (h_step == 0 && z_step == 0 && wants_hull(*h, kHullShared) && !flat) {
     const hsmoe::PolyaGammaHull hull(*h, *z);
     for (std::size_t i = 0; i < n; ++i) out[i] = hull(uniform);
     return;

@@ -46,7 +46,8 @@ double erfcx(double x) {
 /// H(l) e^(hc) times exp((h - cX)^2 / (2X)), or its complement in e^(-lc): the common factor
 /// exp(-(h - cX)^2 / (2X)) is left out so that nothing underflows.
 double scaled_mass(double l, double h, double c, double X, bool upper) {
-  const double root = std::sqrt(2 * X), near = (upper ? c * X - l : l - c * X) / root, far = (l + c * X) / root;
+  const double root = std::sqrt(2 * X);
+  const double near = (upper ? c * X - l : l - c * X) / root, far = (l + c * X) / root;
   // exp(-l^2/(2X) - c^2 X/2 + hc + (h - cX)^2/(2X)) = exp((h - l)(h + l) / (2X)).
   const double common = 0.5 * std::exp((h - l) * (h + l) / (2 * X));
   const double sign = upper ? -1.0 : 1.0;
@@ -103,8 +104,8 @@ struct Inversion {
     const std::complex<double> r = std::sqrt(q);
     // log cosh r - log cosh c; r - c = 2 s / (r + c), and |exp(-2 r)| <= 1.
     const std::complex<double> drop = c + r.real() > 0 ? 2.0 * s / (r + c) : r - c;
-    const std::complex<double> e = s * X - h * (drop + std::log(1.0 + std::exp(-2.0 * r)) - std::log1p(std::exp(-2 * c)));
-    return e;
+    const double at_zero = std::log1p(std::exp(-2 * c));
+    return s * X - h * (drop + std::log(1.0 + std::exp(-2.0 * r)) - at_zero);
   }
 
   /// Where the path crosses the real axis, as d = s + c^2/2 + pi^2/8 > 0: the saddle point, but not much
@@ -179,10 +180,14 @@ double log_value(Target target, double X, double h, double c) {
   return s.trusted ? s.log_value : Inversion{target, X, h, c}.log_value();
 }
 
-bool bad(double x, double h, double z) { return std::isnan(x) || !(h > 0) || std::isinf(h) || !std::isfinite(z); }
+bool bad(double x, double h, double z) {
+  return std::isnan(x) || !(h > 0) || std::isinf(h) || !std::isfinite(z);
+}
 
 /// log(1 - e^a), a <= 0.
-double log1mexp(double a) { return a > -0.69314718055994530942 ? std::log(-std::expm1(a)) : std::log1p(-std::exp(a)); }
+double log1mexp(double a) {
+  return a > -0.69314718055994530942 ? std::log(-std::expm1(a)) : std::log1p(-std::exp(a));
+}
 
 /// log of one tail: by itself on its own side of the mean, else as one less the other.
 double log_tail(Target target, double x, double h, double z) {

@@ -216,7 +216,7 @@ def show(model: Path, plot: Path | None) -> None:
 @app.command()
 @click.option("--rows", type=click.IntRange(min=1), help="Stop after so many [default: all].")
 @click.option("--experts", default=4, show_default=True, type=click.IntRange(min=1))
-@click.option("--particles", default=None, type=click.IntRange(min=1), help="[default: see text]")
+@click.option("--particles", default=64, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
 @click.option("--jobs", default=-1, show_default=True, help="Threads; -1 for all processors.")
 @click.option(
@@ -229,7 +229,7 @@ def show(model: Path, plot: Path | None) -> None:
 def demo(
     rows: int | None,
     experts: int,
-    particles: int | None,
+    particles: int,
     seed: int,
     jobs: int,
     output: Path,
@@ -241,12 +241,12 @@ def demo(
     """
     require("pandas", "the demo", "demo")
     require("matplotlib", "the demo", "demo")
-    from ._demo import DEFAULT_PARTICLES, run_demo
+    from ._demo import run_demo
 
     run_demo(
         n_rows=rows,
         n_experts=experts,
-        n_particles=DEFAULT_PARTICLES if particles is None else particles,
+        n_particles=particles,
         seed=seed,
         n_jobs=jobs,
         output=output,

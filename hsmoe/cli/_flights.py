@@ -56,47 +56,49 @@ def load_flights(n_rows: int | None = None) -> tuple[pandas.DataFrame, pandas.Se
     import pandas as pd
 
     folder = _data_folder()
-    flights = pd.read_csv(folder / "flights.csv.zip", usecols=_FLIGHT_COLUMNS, engine="c")
+    flights = _read(folder / "flights.csv.zip", _FLIGHT_COLUMNS)
     flights = flights[flights["arr_delay"].notna() & flights["dep_delay"].notna()]
-    hour = flights["sched_dep_time"] // 100
-    minute = flights["sched_dep_time"] % 100
-    # time_hour is the scheduled hour in UTC.
-    flights["hour_start"] = pd.to_datetime(flights["time_hour"], utc=True)
-    flights["scheduled"] = flights["hour_start"] + pd.to_timedelta(minute, unit="min")
-    flights["hour_of_day"] = hour + minute / 60.0
-    flights = flights.sort_values("scheduled", kind="stable").head(n_rows or len(flights))
+    # Hours, airports and carriers repeat: each is parsed once, rows hold its number.
+    hours = pd.to_datetime(flights["time_hour"].cat.categories, utc=True)
+    local = hours.tz_convert("America/New_York")
+    hour = flights["time_hour"].cat.codes.to_numpy()
+    minute = flights["sched_dep_time"].to_numpy() % 100
+    order = np.lexsort((minute, hours.asi8[hour]))[:n_rows]
+    flights, hour, minute = flights.iloc[order], hour[order], minute[order]
 
-    weather = pd.read_csv(folder / "weather.csv", usecols=_WEATHER_COLUMNS)
-    weather["hour_start"] = pd.to_datetime(weather.pop("time_hour"), utc=True)
-    weather = weather.drop_duplicates(["origin", "hour_start"])
-    flights = flights.merge(weather, how="left", on=["origin", "hour_start"])
+    readings = _read(folder / "weather.csv", _WEATHER_COLUMNS)
+    readings = readings.drop_duplicates(["origin", "time_hour"])
+    keys = ["origin", "time_hour"]
+    weather = flights[keys].astype(str).merge(readings.astype({k: str for k in keys}), "left", keys)
     # An hour without an observation keeps the last one of that airport.
-    readings = ["wind_speed", "precip", "visib"]
-    flights[readings] = (
-        flights.groupby("origin")[readings]
-        .ffill()
-        .fillna({"wind_speed": 10.0, "precip": 0.0, "visib": 10.0})
-    )
+    usual = {"wind_speed": 10.0, "precip": 0.0, "visib": 10.0}
+    weather = weather.groupby("origin")[list(usual)].ffill().fillna(usual)
 
-    local = flights["scheduled"].dt.tz_convert("America/New_York")
-    day = 2.0 * np.pi * flights["hour_of_day"] / 24.0
-    year = 2.0 * np.pi * local.dt.dayofyear / 365.0
+    day = 2.0 * np.pi * (local.hour.to_numpy()[hour] + minute / 60.0) / 24.0
+    year = 2.0 * np.pi * local.day_of_year.to_numpy()[hour] / 365.0
     columns = {
-        "dep_delay": flights["dep_delay"],
+        "dep_delay": flights["dep_delay"].to_numpy(),
         "hour_sin": np.sin(day),
         "hour_cos": np.cos(day),
         "season_sin": np.sin(year),
         "season_cos": np.cos(year),
-        "weekend": local.dt.dayofweek >= 5,
-        "distance": flights["distance"],
-        "wind_speed": flights["wind_speed"],
-        "precip": flights["precip"],
-        "visibility": flights["visib"],
-        "from_JFK": flights["origin"] == "JFK",
-        "from_LGA": flights["origin"] == "LGA",
+        "weekend": (local.day_of_week.to_numpy() >= 5)[hour],
+        "distance": flights["distance"].to_numpy(),
+        "wind_speed": weather["wind_speed"].to_numpy(),
+        "precip": weather["precip"].to_numpy(),
+        "visibility": weather["visib"].to_numpy(),
+        "from_JFK": (flights["origin"] == "JFK").to_numpy(),
+        "from_LGA": (flights["origin"] == "LGA").to_numpy(),
     }
     largest = flights["carrier"].value_counts().index[:_N_CARRIERS]
     for carrier in sorted(largest):
-        columns[f"carrier_{carrier}"] = flights["carrier"] == carrier
-    X = pd.DataFrame(columns).astype(np.float64)
-    return X, flights["arr_delay"].astype(np.float64)
+        columns[f"carrier_{carrier}"] = (flights["carrier"] == carrier).to_numpy()
+    X = pd.DataFrame({name: column.astype(np.float64) for name, column in columns.items()})
+    return X, pd.Series(flights["arr_delay"].to_numpy(dtype=np.float64), name="arr_delay")
+
+
+def _read(path: Path, columns: list[str]) -> pandas.DataFrame:
+    import pandas as pd
+
+    texts = {name: "category" for name in ("carrier", "origin", "time_hour") if name in columns}
+    return pd.read_csv(path, usecols=columns, dtype=texts)

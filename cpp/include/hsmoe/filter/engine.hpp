@@ -24,7 +24,8 @@ struct EngineConfig {
   double ess_threshold = 0.5;
   PhiKernel phi_kernel = PhiKernel::sweep;
   Index retain = 0;         // rows that sweeps may revise; 0: none (plain particle learning); -1: all
-  int n_sweeps = 1;         // Gibbs scans at a rejuvenation
+  int n_scans = 1;          // Gibbs scans at a rejuvenation, at least
+  Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
   double forgetting = 1.0;  // decay of the frozen statistics a row
 };
 

@@ -24,7 +24,8 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   check_at_least("Engine", "gate_dim", c.gate_dim, 1);
   check_between("Engine", "ess_threshold", c.ess_threshold, 0.0, 1.0);
   check_at_least("Engine", "retain", c.retain, Index(-1));
-  check_at_least("Engine", "n_sweeps", c.n_sweeps, 1);
+  check_at_least("Engine", "n_scans", c.n_scans, 1);
+  check_at_least("Engine", "scan_rows", c.scan_rows, Index(0));
   check_between("Engine", "forgetting", c.forgetting, 1e-3, 1.0);
   Tree tree(c.tree, c.leaves);
   if (tree.n_experts() != c.n_experts)

@@ -65,8 +65,9 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   }
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
-  for (int scan = 0; scan < config_.n_sweeps; ++scan) {
-    const bool last = scan + 1 == config_.n_sweeps;
+  const Index n_scans = std::max<Index>(config_.n_scans, (config_.scan_rows + end - begin - 1) / (end - begin));
+  for (Index scan = 0; scan < n_scans; ++scan) {
+    const bool last = scan + 1 == n_scans;
     expert_->draw_parameters(state, rng, mask, draw, work);
     if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
     else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);

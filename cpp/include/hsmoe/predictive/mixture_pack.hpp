@@ -102,12 +102,21 @@ struct Elementary<student_t_fit::Fast> {
 /// The packed mixture.  Columns of `stride` doubles each: weight, loc, g = 1 / (scale sqrt(df)), alpha (raised
 /// where needed), v h_0(v) ... v h_J(v) (the polynomial of h in w), then a, the density's constant, and the
 /// coefficients of the raising sum in X.
+///
+/// Fit::Fast with df >= Direct::min_df takes a shorter way, without log, exp and sqrt, that has a small
+/// absolute error only: T's tail at x is the normal tail at z = x R(s, 1/df), s = q / (q + 3) (Hill's z with a
+/// polynomial R fitted), and Phi(-z) = polynomial(z)^-16 (the form of Hastings; Abramowitz & Stegun 7.1.28).
 template <class Fit>
 class Pack {
  public:
   static constexpr int J = Fit::h_degree, n_shift = Fit::shift;
   static constexpr bool with_density = std::is_same<Fit, student_t_fit::Accurate>::value;
-  enum Column { kWeight, kLoc, kG, kAlpha, kH, kA = kH + J + 1, kDensity, kTerm, kColumns = kTerm + n_shift };
+  // Where the components that need no raising begin, and how many columns their polynomial has.
+  using Direct = student_t_fit::Direct;
+  static constexpr double plain_df = with_density ? 2.0 * n_shift : Direct::min_df;
+  static constexpr int direct_terms = sizeof(Direct::z) / sizeof(Direct::z[0]);
+  static constexpr int poly_terms = with_density ? J + 1 : direct_terms;
+  enum Column { kWeight, kLoc, kG, kAlpha, kH, kA = kH + poly_terms, kDensity, kTerm, kColumns = kTerm + n_shift };
 
   std::size_t plain = 0, total = 0, stride = 0;  // components [0, plain) need no raising; padded counts
 
@@ -122,7 +131,7 @@ class Pack {
     for (int pass = 0; pass < 2; ++pass) {
       for (std::size_t i = 0; i < n; ++i) {
         const std::size_t k = index[i];
-        if ((m.df[k] < 2.0 * n_shift) == (pass == 1)) put(m.weight[k] * factor, m.loc[k], m.scale[k], m.df[k]);
+        if ((m.df[k] < plain_df) == (pass == 1)) put(m.weight[k] * factor, m.loc[k], m.scale[k], m.df[k]);
       }
       while (total % W != 0) put(0.0, column(kLoc)[total - 1], column(kG)[total - 1], inf);
       if (pass == 0) plain = total;
@@ -162,12 +171,21 @@ class Pack {
     g.store(column(kG) + i);
     alpha.store(column(kAlpha) + i);
     a.store(column(kA) + i);
+    if (!with_density && i < plain) {
+      const L v1 = 1.0 / df, root = sqrt(df);
+      for (int j = 0; j < direct_terms; ++j) {
+        constexpr int top = sizeof(Direct::z[0]) / sizeof(double) - 1;
+        L c(Direct::z[j][top]);
+        for (int k = top - 1; k >= 0; --k) c = Direct::z[j][k] + v1 * c;
+        (c * root).store(column(kH + j) + i);
+      }
+      return;
+    }
     for (int j = 0; j <= J; ++j) {
       L c(Fit::h[j][J - j]);
       for (int k = J - j - 1; k >= 0; --k) c = Fit::h[j][k] + v * c;
       (v * c).store(column(kH + j) + i);
     }
-    if (i < plain && !with_density) return;
     const L ratio = gamma_half_ratio(a);
     if (with_density) (L::load(column(kWeight) + i) * ratio * inv_sqrt_2pi / scale).store(column(kDensity) + i);
     if (i < plain) return;
@@ -182,7 +200,22 @@ class Pack {
   HSMOE_INLINE void block(std::size_t i, const double* t, const double* side, L* sum, L* other) const {
     using E = Elementary<Fit>;
     const L weight = L::load(column(kWeight) + i), loc = L::load(column(kLoc) + i);
-    const L g = L::load(column(kG) + i), alpha = L::load(column(kAlpha) + i);
+    const L g = L::load(column(kG) + i);
+    if constexpr (!with_density && !raised) {
+      for (int j = 0; j < nodes; ++j) {
+        const L x = (loc - t[j]) * side[j], d = min(abs(x * g), L(1e100)), q = d * d;
+        const L s = E::ratio(q, q + Direct::offset);
+        L R = L::load(column(kH + direct_terms - 1) + i);
+        for (int c = direct_terms - 2; c >= 0; --c) R = L::load(column(kH + c) + i) + s * R;
+        const L y = E::ratio(L(1.0), student_t_detail::polynomial(Direct::normal, min(d * R, L(Direct::max_z))));
+        const L y2 = y * y, y4 = y2 * y2, y8 = y4 * y4, p = y8 * y8;
+        const L F = select(x < L(0.0), p, 1.0 - p), wF = weight * F;
+        sum[j] += wF;
+        other[j] += wF * F;
+      }
+      return;
+    }
+    const L alpha = L::load(column(kAlpha) + i);
     for (int j = 0; j < nodes; ++j) {
       const L x = (loc - t[j]) * side[j];  // F of x is what the side asks for
       const L scaled = min(abs(x * g), L(student_t_detail::max_abs)), q = scaled * scaled;
@@ -219,6 +252,7 @@ class Pack {
 struct SinhMap {
   std::vector<double> loc, scale, density;  // density: of the candidates, see choose()
   std::size_t size = 0;
+  double least = 1;  // least slope * scale at the centre of a component that matters
 
   void choose(const MixtureView& m, const std::size_t* index, std::size_t n, double coverage, double negligible);
   double u(double t) const;

@@ -19,8 +19,8 @@ constexpr double kHullParts = 4096;   // larger h cost more by parts than by pol
 
 /// Values with h >= kHullParts are left to the caller.  state: word w of stream s at state[4 s + w].
 template <int W>
-inline void polya_gamma_fill_streams(std::uint64_t* state, const double* h, std::size_t h_step, const double* z,
-                                     std::size_t z_step, std::size_t n, double* out) {
+inline void polya_gamma_fill_streams(std::uint64_t* state, const double* h, std::size_t h_step,
+                                     const double* z, std::size_t z_step, std::size_t n, double* out) {
   constexpr int groups = kFillStreams / W;
   Stream<W> rng[groups];
   for (int g = 0; g < groups; ++g) {
@@ -60,10 +60,12 @@ inline void polya_gamma_fill_streams(std::uint64_t* state, const double* h, std:
       }
       for (int k = 0; k < together; ++k) {
         const auto start = first + static_cast<std::uint64_t>(k * W);
+        Stream<W>& stream = rng[g + k];
+        const Lane<W> todo = count[g + k];
         if (whole)
-          polya_gamma_queue<W, true>(rng[g + k], count[g + k], h_block, z_block, out_block, start, kFillStreams);
+          polya_gamma_queue<W, true>(stream, todo, h_block, z_block, out_block, start, kFillStreams);
         else
-          polya_gamma_queue<W, false>(rng[g + k], count[g + k], h_block, z_block, out_block, start, kFillStreams);
+          polya_gamma_queue<W, false>(stream, todo, h_block, z_block, out_block, start, kFillStreams);
       }
     }
     for (std::size_t i = 0; i < size; ++i) out[begin + i] = out_block[i];

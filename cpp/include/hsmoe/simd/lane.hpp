@@ -10,6 +10,9 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #if !defined(__GNUC__) && !defined(__clang__)
 #error "hsmoe needs the vector extensions of GCC or Clang (on Windows: clang-cl)"
@@ -53,6 +56,11 @@ template <int W>
 HSMOE_INLINE bool any(Mask<W> m) {
   if constexpr (W == 1) {
     return m.v != 0;
+#if defined(__AVX512F__)
+  } else if constexpr (W == 8) {  // the compiler's own reduction takes twice as long
+    const __m512i v = reinterpret_cast<__m512i>(m.v);
+    return _mm512_test_epi64_mask(v, v) != 0;
+#endif
   } else {
     std::int64_t r = 0;
     for (int i = 0; i < W; ++i) r |= m.v[i];

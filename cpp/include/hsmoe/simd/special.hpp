@@ -23,7 +23,7 @@ HSMOE_INLINE Lane<W> gamma_half_ratio(Lane<W> a) {
                       (((b + 2.5) * (b + 5.5)) * ((b + 3.5) * (b + 4.5)));
     const Lane<W> r = p / q;
     w = select(small, b + 8.0, a);
-    front = select(small, (b + 7.75) / b * (r * r), front);
+    front = select(small, (b + 7.75) / b * r * r, front);
   }
   w = w - 0.25;
   const Lane<W> r = 1.0 / w, v = r * r;

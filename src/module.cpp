@@ -1,4 +1,6 @@
 // One extension module a SIMD level: _core_base, _core_v3, _core_v4.
+#include <hsmoe/c_api.h>
+
 #include "bindings.hpp"
 
 namespace hsmoe::bind {
@@ -39,4 +41,6 @@ PYBIND11_MODULE(HSMOE_MODULE, m) {
   bind_resampling(m);
   bind_linalg(m);
   bind_engine(m);
+  // The sampler of this level, for hsmoe.random (Cython) to draw from without the GIL.
+  m.attr("_random_api") = py::capsule(hsmoe_random_functions(), "hsmoe._random_api");
 }

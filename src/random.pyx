@@ -11,9 +11,10 @@ from libc.stdint cimport uint64_t
 from numpy.random cimport bitgen_t
 
 import numbers
-import os
 
 import numpy as np
+
+from hsmoe._dispatch import core as _core
 
 __all__ = ["polyagamma_cdf", "polyagamma_pdf", "random_polyagamma"]
 
@@ -23,12 +24,17 @@ cdef extern from "hsmoe/c_api.h" nogil:
         void* state
         uint64_t (*next_uint64)(void*) noexcept nogil
 
-    double hsmoe_polya_gamma(const hsmoe_bitgen*, double, double) noexcept
-    void hsmoe_polya_gamma_fill(
-        const hsmoe_bitgen*, const double*, size_t, const double*, size_t, size_t, double*) noexcept
-    double hsmoe_polya_gamma_log_pdf(double, double, double) noexcept
-    double hsmoe_polya_gamma_log_cdf(double, double, double) noexcept
-    int hsmoe_polya_gamma_set_level(int) noexcept
+    ctypedef struct hsmoe_random_api:
+        double (*polya_gamma)(const hsmoe_bitgen*, double, double) noexcept nogil
+        void (*polya_gamma_fill)(
+            const hsmoe_bitgen*, const double*, size_t, const double*, size_t, size_t, double*) noexcept nogil
+        double (*polya_gamma_log_pdf)(double, double, double) noexcept nogil
+        double (*polya_gamma_log_cdf)(double, double, double) noexcept nogil
+
+
+# The sampler is compiled in the core modules, once for each SIMD level; this is the chosen one's.
+cdef const hsmoe_random_api* _api = <const hsmoe_random_api*> PyCapsule_GetPointer(
+    _core._random_api, "hsmoe._random_api")
 
 
 cdef inline hsmoe_bitgen _source(bitgen_t* bitgen_state) noexcept nogil:
@@ -43,37 +49,37 @@ cdef inline hsmoe_bitgen _source(bitgen_t* bitgen_state) noexcept nogil:
 cdef double random_polyagamma(
         bitgen_t* bitgen_state, double h, double z, sampler_t method) noexcept nogil:
     cdef hsmoe_bitgen source = _source(bitgen_state)
-    return hsmoe_polya_gamma(&source, h, z)
+    return _api.polya_gamma(&source, h, z)
 
 
 cdef void random_polyagamma_fill(
         bitgen_t* bitgen_state, double h, double z, sampler_t method, size_t n,
         double* out) noexcept nogil:
     cdef hsmoe_bitgen source = _source(bitgen_state)
-    hsmoe_polya_gamma_fill(&source, &h, 0, &z, 0, n, out)
+    _api.polya_gamma_fill(&source, &h, 0, &z, 0, n, out)
 
 
 cdef void random_polyagamma_fill2(
         bitgen_t* bitgen_state, const double* h, const double* z, sampler_t method, size_t n,
         double* out) noexcept nogil:
     cdef hsmoe_bitgen source = _source(bitgen_state)
-    hsmoe_polya_gamma_fill(&source, h, 1, z, 1, n, out)
+    _api.polya_gamma_fill(&source, h, 1, z, 1, n, out)
 
 
 cdef double polyagamma_logpdf(double x, double h, double z) noexcept nogil:
-    return hsmoe_polya_gamma_log_pdf(x, h, z)
+    return _api.polya_gamma_log_pdf(x, h, z)
 
 
 cdef double polyagamma_logcdf(double x, double h, double z) noexcept nogil:
-    return hsmoe_polya_gamma_log_cdf(x, h, z)
+    return _api.polya_gamma_log_cdf(x, h, z)
 
 
 cdef double polyagamma_pdf(double x, double h, double z) noexcept nogil:
-    return exp(hsmoe_polya_gamma_log_pdf(x, h, z))
+    return exp(_api.polya_gamma_log_pdf(x, h, z))
 
 
 cdef double polyagamma_cdf(double x, double h, double z) noexcept nogil:
-    return exp(hsmoe_polya_gamma_log_cdf(x, h, z))
+    return exp(_api.polya_gamma_log_cdf(x, h, z))
 
 
 # ---- for Python ----------------------------------------------------------------------------
@@ -128,7 +134,7 @@ cdef _draw(bit_generator, h, z, result):
     capsule = bit_generator.capsule
     source = _source(<bitgen_t*> PyCapsule_GetPointer(capsule, "BitGenerator"))
     with bit_generator.lock, nogil:
-        hsmoe_polya_gamma_fill(&source, &h_view[0], h_step, &z_view[0], z_step, n, &out_view[0])
+        _api.polya_gamma_fill(&source, &h_view[0], h_step, &z_view[0], z_step, n, &out_view[0])
 
 
 def _random_polyagamma(h=1.0, z=0.0, *, size=None, out=None, method=None, disable_checks=False,
@@ -299,7 +305,7 @@ def _polyagamma_pdf(x, h=1.0, z=0.0, return_log=False):
     >>> round(polyagamma_pdf(250.0, h=1000, return_log=True), 6)
     -2.783861
     """
-    return _evaluate(hsmoe_polya_gamma_log_pdf, x, h, z, not not return_log)
+    return _evaluate(_api.polya_gamma_log_pdf, x, h, z, not not return_log)
 
 
 def _polyagamma_cdf(x, h=1.0, z=0.0, return_log=False):
@@ -342,7 +348,7 @@ def _polyagamma_cdf(x, h=1.0, z=0.0, return_log=False):
     >>> round(polyagamma_cdf(0.2), 10)
     0.5255125396
     """
-    return _evaluate(hsmoe_polya_gamma_log_cdf, x, h, z, not not return_log)
+    return _evaluate(_api.polya_gamma_log_cdf, x, h, z, not not return_log)
 
 
 def _publish(function, name):
@@ -354,6 +360,3 @@ def _publish(function, name):
 _publish(_random_polyagamma, "random_polyagamma")
 _publish(_polyagamma_pdf, "polyagamma_pdf")
 _publish(_polyagamma_cdf, "polyagamma_cdf")
-
-# HSMOE_SIMD limits the vector instructions here, as it chooses the engine (hsmoe._dispatch).
-hsmoe_polya_gamma_set_level({"base": 0, "v3": 1}.get(os.environ.get("HSMOE_SIMD", ""), 2))

@@ -90,6 +90,26 @@ def test_unfitted_attributes_are_absent():
     assert not model.__sklearn_is_fitted__()
 
 
+def test_inside_scikit_learn(two_regimes):
+    pytest.importorskip("sklearn")
+    from sklearn.base import clone, is_regressor
+    from sklearn.exceptions import NotFittedError
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils.validation import check_is_fitted
+
+    X, y = two_regimes
+    model = clone(small(gate_prior=hsmoe.NormalPrior(), gate=[[0, 1], 2]))
+    assert is_regressor(model)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model)
+    check_is_fitted(clone(model).fit(X, y))
+    pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
+    assert pipeline.predict(X).shape == y.shape
+    assert (cross_val_score(clone(model), X, y, scoring="r2", cv=3) > 0).all()
+
+
 def test_import_is_light():
     code = (
         "import sys, hsmoe\n"

@@ -1,22 +1,11 @@
 #include <hsmoe/c_api.h>
 
-#include <atomic>
 #include <cmath>
 #include <limits>
 
 #include <hsmoe/random/polya_gamma_density.hpp>
 #include <hsmoe/random/polya_gamma_fill.hpp>
 #include <hsmoe/random/polya_gamma_hull.hpp>
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define HSMOE_FILL_LEVELS 1
-namespace hsmoe_v3 {
-void fill(std::uint64_t*, const double*, std::size_t, const double*, std::size_t, std::size_t, double*);
-}
-namespace hsmoe_v4 {
-void fill(std::uint64_t*, const double*, std::size_t, const double*, std::size_t, std::size_t, double*);
-}
-#endif
 
 namespace {
 
@@ -27,31 +16,6 @@ struct SourceStream {
     return hsmoe::LaneU<1>(mask[0] ? source->next_uint64(source->state) : 0);
   }
 };
-
-int best_level() {
-#ifdef HSMOE_FILL_LEVELS
-  if (__builtin_cpu_supports("x86-64-v4")) return 2;
-  if (__builtin_cpu_supports("x86-64-v3")) return 1;
-#endif
-  return 0;
-}
-
-std::atomic<int>& level() {
-  static std::atomic<int> value{best_level()};
-  return value;
-}
-
-void fill_by_parts(std::uint64_t* state, const double* h, std::size_t h_step, const double* z,
-                   std::size_t z_step, std::size_t n, double* out) {
-#ifdef HSMOE_FILL_LEVELS
-  switch (level().load(std::memory_order_relaxed)) {
-    case 2: return hsmoe_v4::fill(state, h, h_step, z, z_step, n, out);
-    case 1: return hsmoe_v3::fill(state, h, h_step, z, z_step, n, out);
-    default: break;
-  }
-#endif
-  hsmoe::polya_gamma_fill_streams<2>(state, h, h_step, z, z_step, n, out);
-}
 
 // From here on the hull is cheaper than ceil(h) parts.  One that serves a whole call pays off sooner.
 constexpr double kHullShared = 256;
@@ -99,7 +63,7 @@ void hsmoe_polya_gamma_fill(const hsmoe_bitgen* source, const double* h, size_t 
     for (std::size_t i = 0; i < n; ++i) out[i] = hull(uniform);
     return;
   }
-  fill_by_parts(state, h, h_step, z, z_step, n, out);
+  hsmoe::polya_gamma_fill_streams<HSMOE_LANES>(state, h, h_step, z, z_step, n, out);
   // Larger h are left out by the streams.
   for (std::size_t i = 0; i < n && (h_step || *h >= hsmoe::kHullParts); ++i) {
     const double hi = h[i * h_step], zi = z[i * z_step];
@@ -113,10 +77,10 @@ double hsmoe_polya_gamma_log_survival(double x, double h, double z) {
   return hsmoe::polya_gamma_log_survival(x, h, z);
 }
 
-int hsmoe_polya_gamma_set_level(int wanted) {
-  const int best = best_level();
-  level().store(wanted < 0 ? 0 : wanted < best ? wanted : best, std::memory_order_relaxed);
-  return level().load(std::memory_order_relaxed);
+const hsmoe_random_api* hsmoe_random_functions(void) {
+  static const hsmoe_random_api api = {hsmoe_polya_gamma, hsmoe_polya_gamma_fill, hsmoe_polya_gamma_log_pdf,
+                                       hsmoe_polya_gamma_log_cdf};
+  return &api;
 }
 
 }  // extern "C"

@@ -162,8 +162,10 @@ struct Quadrature {
   double integral, error;
 };
 
-/// Integral of V over the packed components; tolerance in units of the integral.
-Quadrature between_components(MixtureWorkspace::Impl& ws, double low, double high, double min_df, double tolerance);
+/// Integral of V over the packed components with an absolute error near `tolerance`; [low, high] holds every
+/// component's centre and one scale to each side.
+Quadrature between_components(MixtureWorkspace::Impl& ws, double low, double high, double min_df,
+                              double tolerance);
 
 }  // namespace
 
@@ -294,7 +296,10 @@ Quadrature between_components(MixtureWorkspace::Impl& ws, double low, double hig
         node[k] = 0.5 * (t[a] + t[a + 1]) + 0.125 * h * (dt[a] - dt[a + 1]);
       }
       map.solve(target, node, width, kBlock);
-      for (int k = 0; k < count; ++k) ws.scratch_t[2 * (i + k) + 1] = node[k], ws.scratch_dt[2 * (i + k) + 1] = width[k];
+      for (int k = 0; k < count; ++k) {
+        ws.scratch_t[2 * (i + k) + 1] = node[k];
+        ws.scratch_dt[2 * (i + k) + 1] = width[k];
+      }
       for (int k = count; k < kBlock; ++k) width[k] = 0;
       sum += variance(node[0] < start ? -1 : 1);
     }

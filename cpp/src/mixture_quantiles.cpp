@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include <hsmoe/error.hpp>
 #include <hsmoe/predictive/mixture_pack.hpp>
@@ -14,7 +15,8 @@ using namespace mixture_detail;
 
 namespace {
 
-constexpr int kBlock = 4;
+constexpr int kNodes = 2;  // nodes of the table a pass over the components
+constexpr int kRoots = 4;  // roots sought side by side
 constexpr int kMaxSteps = 200;
 
 /// One wanted quantile: the root of log(T(x) / tail), T = F (side -1) or 1 - F (side 1), tail <= 1/2.
@@ -56,27 +58,27 @@ Table tabulate(MixtureWorkspace::Impl& ws, const double smallest[2]) {
   Table table{ws.t, ws.F};
   table.t.clear();
   table.tail.clear();
-  double target[kBlock], node[kBlock], width[kBlock], F[kBlock], f[kBlock], sides[kBlock];
+  double target[kNodes], node[kNodes], width[kNodes], F[kNodes], f[kNodes], sides[kNodes];
   for (int s = 0; s < 2; ++s) {
     const double side = s == 0 ? -1 : 1;
-    std::fill(sides, sides + kBlock, side);
+    std::fill(sides, sides + kNodes, side);
     double last = start, u_last = u0;
-    for (int j = s == 0 ? 1 : 0; j < 4000; j += kBlock) {
-      for (int k = 0; k < kBlock; ++k) {
+    for (int j = s == 0 ? 1 : 0; j < 4000; j += kNodes) {
+      for (int k = 0; k < kNodes; ++k) {
         target[k] = u0 + side * (j + k);
         const double middle = last + 0.5 * (target[k] - u_last) / map.slope(last);
         node[k] = last + (target[k] - u_last) / map.slope(middle);
         last = node[k];
         u_last = target[k];
       }
-      map.solve(target, node, width, kBlock);
-      last = node[kBlock - 1];
-      ws.fast.evaluate<false, kBlock>(node, sides, F, f);
-      for (int k = 0; k < kBlock; ++k) {
+      map.solve(target, node, width, kNodes);
+      last = node[kNodes - 1];
+      ws.fast.evaluate<false, kNodes>(node, sides, F, f);
+      for (int k = 0; k < kNodes; ++k) {
         table.t.push_back(node[k]);
         table.tail.push_back(F[k]);
       }
-      if (F[kBlock - 1] < std::max(smallest[s], 1e-8)) break;
+      if (F[kNodes - 1] < std::max(smallest[s], 1e-8)) break;
     }
     if (s == 0) {
       table.left = table.t.size();
@@ -93,16 +95,17 @@ bool advance(Root& r, double T, double density, double slope) {
   const double g = std::log(T / r.tail);
   if (!(std::fabs(g) > 4e-16)) return true;
   ((g > 0) == (r.side < 0) ? r.high : r.low) = r.x;
-  const double reach = 2 / slope;  // a step never leaves the neighbourhood that the map sees as smooth
+  const bool bracketed = r.low > -inf && r.high < inf;
+  // A step stays in the neighbourhood that the map sees as smooth, until the search turns out to be a long one.
+  const double reach = std::ldexp(2 / slope, bracketed ? 0 : std::min(r.steps, 60));
   double step = r.side * g * (T / density);
   if (!(std::fabs(step) <= reach)) step = (g > 0) == (r.side > 0) ? reach : -reach;
   double next = r.x + step;
-  const bool bracketed = r.low > -inf && r.high < inf;
   if (bracketed && (!(next > r.low && next < r.high) || (r.steps > 3 && std::fabs(step) > 0.5 * r.step))) {
     next = 0.5 * r.low + 0.5 * r.high;
     step = next - r.x;
   }
-  const bool done = std::fabs(step) * slope < 1e-9 || next == r.x || ++r.steps >= kMaxSteps;
+  const bool done = std::fabs(step) * slope < 1e-12 || next == r.x || ++r.steps >= kMaxSteps;
   r.step = std::fabs(step);
   r.x = next;
   return done;
@@ -175,10 +178,10 @@ void mixture_quantiles(const MixtureView& m, const double* probs, int n_probs, d
   ws.map.choose(m, ws.index.data(), n, 0.5, 1e-4 * width / double(m.size));
   const Table table = tabulate(ws, smallest);
 
-  for (int first = 0; first < n_probs; first += kBlock) {
-    Root roots[kBlock];
-    Root* active[kBlock];
-    const int size = std::min(kBlock, n_probs - first);
+  for (int first = 0; first < n_probs; first += kRoots) {
+    Root roots[kRoots];
+    Root* active[kRoots];
+    const int size = std::min(kRoots, n_probs - first);
     int count = 0;
     for (int k = 0; k < size; ++k) {
       const double p = probs[first + k], side = p < 0.5 ? -1 : 1, tail = std::min(p, 1 - p);
@@ -190,7 +193,8 @@ void mixture_quantiles(const MixtureView& m, const double* probs, int n_probs, d
     while (count > 0) {
       if (count == 1) iterate<1>(ws, active, count);
       else if (count == 2) iterate<2>(ws, active, count);
-      else iterate<kBlock>(ws, active, count);
+      else if (count == 3) iterate<3>(ws, active, count);
+      else iterate<kRoots>(ws, active, count);
     }
     for (int k = 0; k < size; ++k) {
       Root& r = roots[k];

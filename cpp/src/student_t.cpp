@@ -63,15 +63,21 @@ double student_t_quantile(double p, double df) {
   if (p == 0 || p == 1) return p == 0 ? -inf : inf;
   const double tail = std::min(p, 1 - p);
   if (tail == 0.5) return 0;
-  // The tail is convex: its tangent at 0 gives a lower bound.  log P against log x is concave and falls,
-  // so that Newton's steps in log x stay above the root after the first; that one is capped.
-  double x = (0.5 - tail) * std::exp(-student_t_log_pdf(0, df)), cap = 2 + 100 / df;
-  for (int i = 0; i < 100; ++i) {
+  // The tail is convex: its tangent at 0 gives a lower bound.  log P against log x is concave and falls, so
+  // that Newton's steps in log x stay above the root after the first; that one may overshoot to P = 0.
+  double x = (0.5 - tail) * std::exp(-student_t_log_pdf(0, df)), low = x, high = inf;
+  for (int i = 0; i < 200; ++i) {
     const double P = upper_tail(x, df);
-    double step = P > 0 ? std::log(P / tail) * std::exp(std::log(P / x) - student_t_log_pdf(x, df)) : -0.5;
-    step = std::min(step, cap);
-    x *= std::exp(step);
-    if (!(std::fabs(step) > 1e-14)) break;
+    (P < tail ? high : low) = x;
+    double next = 0;
+    if (P > 0) {
+      const double step = std::log(P / tail) * std::exp(std::log(P / x) - student_t_log_pdf(x, df));
+      next = x * std::exp(std::min(step, 2 + 100 / df));
+    }
+    if (!(next >= low && next <= high)) next = std::sqrt(low) * std::sqrt(high);
+    const double change = std::fabs(next / x - 1);
+    x = next;
+    if (!(change > 1e-14)) break;
   }
   return p < 0.5 ? -x : x;
 }

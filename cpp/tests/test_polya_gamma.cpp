@@ -158,16 +158,7 @@ int main() {
     for (const double z : {0.0, 1e-8, 0.5, 10.0, 178.0}) {
       for (double& v : x) v = hsmoe_polya_gamma(&source, h, z);
       moments("single draws", x.data(), n, h, z);
-      std::vector<double> base(n);
-      const std::uint64_t start = seed;
-      const int best = hsmoe_polya_gamma_set_level(9);
-      for (int level = 0; level <= best; ++level) {
-        seed = start;
-        hsmoe_polya_gamma_set_level(level);
-        hsmoe_polya_gamma_fill(&source, &h, 0, &z, 0, n, x.data());
-        if (level == 0) base = x;
-        same(base, x, "levels of the fill");
-      }
+      hsmoe_polya_gamma_fill(&source, &h, 0, &z, 0, n, x.data());
       moments("fill", x.data(), n, h, z);
     }
   const double large = 20000, z = 1;
@@ -175,6 +166,15 @@ int main() {
   moments("large shape", x.data(), 200, large, z);
   hsmoe_polya_gamma_fill(&source, &large, 0, &z, 0, n, x.data());
   moments("large shape, fill", x.data(), n, large, z);
+
+  // out[i] comes from stream i mod 16 whatever the lanes.
+  std::uint64_t words[4 * kFillStreams];
+  for (auto& w : words) w = next_word(&seed);
+  std::vector<double> wide(n);
+  const double shape = 1.5, tilt = 0.7;
+  polya_gamma_fill_streams<2>(words, &shape, 0, &tilt, 0, n, x.data());
+  polya_gamma_fill_streams<8>(words, &shape, 0, &tilt, 0, n, wide.data());
+  same(x, wide, "lanes of the fill");
 
   // Values that are not drawn.
   check(std::isnan(hsmoe_polya_gamma(&source, -1, 0)), "h < 0 is NaN");

@@ -29,9 +29,15 @@ double hsmoe_polya_gamma_log_pdf(double x, double h, double z);
 double hsmoe_polya_gamma_log_cdf(double x, double h, double z);
 double hsmoe_polya_gamma_log_survival(double x, double h, double z);
 
-/// Limits the instructions hsmoe_polya_gamma_fill uses: 0 base, 1 AVX2 (x86-64-v3), 2 AVX-512
-/// (x86-64-v4); returns the level in use, never above what the machine has.
-int hsmoe_polya_gamma_set_level(int level);
+/// The functions above as compiled for one SIMD level: what a core module hands to hsmoe.random.
+typedef struct {
+  double (*polya_gamma)(const hsmoe_bitgen*, double, double);
+  void (*polya_gamma_fill)(const hsmoe_bitgen*, const double*, size_t, const double*, size_t, size_t, double*);
+  double (*polya_gamma_log_pdf)(double, double, double);
+  double (*polya_gamma_log_cdf)(double, double, double);
+} hsmoe_random_api;
+
+const hsmoe_random_api* hsmoe_random_functions(void);
 
 #ifdef __cplusplus
 }

@@ -38,7 +38,7 @@ HSMOE_INLINE double sum_lanes(L a) {
   return s;
 }
 
-/// Elementary functions for Fit::Accurate: those of the lane type.
+/// Elementary functions for student_t_fit::Accurate: those of the lane type.
 template <class Fit>
 struct Elementary {
   static HSMOE_INLINE L log1p_positive(L q) { return student_t_detail::log1p_positive(q); }
@@ -47,7 +47,7 @@ struct Elementary {
   static HSMOE_INLINE L ratio(L a, L b) { return a / b; }
 };
 
-/// For Fit::Fast: relative errors near 1e-10, half the work.
+/// For student_t_fit::Fast: relative errors near 1e-10, half the work.
 template <>
 struct Elementary<student_t_fit::Fast> {
   static HSMOE_INLINE L log1p_positive(L q) {
@@ -103,7 +103,7 @@ struct Elementary<student_t_fit::Fast> {
 /// where needed), v h_0(v) ... v h_J(v) (the polynomial of h in w), then a, the density's constant, and the
 /// coefficients of the raising sum in X.
 ///
-/// Fit::Fast with df >= Direct::min_df takes a shorter way, without log, exp and sqrt, that has a small
+/// student_t_fit::Fast with df >= Direct::min_df takes a shorter way, without log, exp and sqrt, that has a small
 /// absolute error only: T's tail at x is the normal tail at z = x R(s, 1/df), s = q / (q + 3) (Hill's z with a
 /// polynomial R fitted), and Phi(-z) = polynomial(z)^-16 (the form of Hastings; Abramowitz & Stegun 7.1.28).
 template <class Fit>
@@ -131,7 +131,8 @@ class Pack {
     for (int pass = 0; pass < 2; ++pass) {
       for (std::size_t i = 0; i < n; ++i) {
         const std::size_t k = index[i];
-        if ((m.df[k] < plain_df) == (pass == 1)) put(m.weight[k] * factor, m.loc[k], m.scale[k], m.df[k]);
+        if ((m.df[k] < plain_df) == (pass == 1))
+          put(m.weight[k] * factor, m.loc[k], m.scale[k], m.df[k]);
       }
       while (total % W != 0) put(0.0, column(kLoc)[total - 1], column(kG)[total - 1], inf);
       if (pass == 0) plain = total;
@@ -254,7 +255,8 @@ struct SinhMap {
   std::size_t size = 0;
   double least = 1;  // least slope * scale at the centre of a component that matters
 
-  void choose(const MixtureView& m, const std::size_t* index, std::size_t n, double coverage, double negligible);
+  void choose(const MixtureView& m, const std::size_t* index, std::size_t n, double coverage,
+              double negligible);
   double u(double t) const;
   double slope(double t) const;  // du / dt
   /// Solves u(t) = target from guesses within a few per cent of a unit of u; also dt / du.

@@ -51,7 +51,7 @@ struct Fast {
   };
 };
 
-/// For the scalar student_t_cdf: relative error in the tail where w <= 0.7.
+/// For the scalar student_t_cdf where w <= 0.7.
 /// Errors of the fits: m 3.4e-16 (relative), h 1.6e-14 (relative error of the tail).
 struct Relative {
   static constexpr int shift = 16, mills_degree = 10, h_degree = 7;

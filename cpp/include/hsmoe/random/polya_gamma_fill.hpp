@@ -1,6 +1,4 @@
-// The inner loop of hsmoe_polya_gamma_fill (c_api.h), written once and compiled for several instruction
-// sets: polya_gamma_fill_v3.cpp and _v4.cpp include this file under another namespace name, so that no
-// inline function exists twice with different flags.
+// The inner loop of hsmoe_polya_gamma_fill (c_api.h).
 #pragma once
 
 #include <cmath>

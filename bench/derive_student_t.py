@@ -1,7 +1,7 @@
-"""Derive the constants of cpp/include/hsmoe/predictive/student_t_fit.hpp (run with mpmath, numpy and scipy).
+"""Print cpp/include/hsmoe/predictive/student_t_fit.hpp (needs mpmath, numpy and scipy).
 
-Prints that header.  Mills' ratio m(z) = Phi(-z) / exp(-z^2/2) on [0, inf): rational fits in the relative error.
-h(w, v) of the tail of Student's t: bivariate polynomials, fitted to the absolute or relative error of the tail.
+Mills' ratio m(z) = Phi(-z) / exp(-z^2/2) on [0, inf): rational fits in the relative error.
+h(w, v) of the tail of Student's t: bivariate polynomials, absolute or relative error of the tail.
 """
 
 import textwrap
@@ -21,7 +21,7 @@ def mills(z):
 
 
 def fit_mills(n, rounds=8):
-    """P of degree n - 1 over Q of degree n, close to the smallest largest relative error (Lawson's weights)."""
+    """P of degree n - 1 over Q of degree n, nearly smallest largest relative error (Lawson's weights)."""
     nodes = [-cos(pi * (2 * i + 1) / (6 * n)) for i in range(3 * n)]
     z = [3 * (1 + s) / (1 - s) for s in nodes]
     f = [mills(x) for x in z]

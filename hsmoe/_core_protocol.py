@@ -92,6 +92,10 @@ class EngineFactory(Protocol):
         expert: Mapping[str, Any],
         ess_threshold: float,
         phi_kernel: str,
+        retain: int,
+        n_scans: int,
+        scan_rows: int,
+        forgetting: float,
         seeds: SeedArray,
     ) -> Engine: ...
 

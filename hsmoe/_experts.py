@@ -22,7 +22,11 @@ class GaussianExpert:
     a0 : float
         Shape of the inverse gamma prior of the noise variance.
     b0 : float
-        Its scale; ``b0 / (a0 - 1)`` is the prior mean of the noise variance.
+        Its scale; ``b0 / (a0 - 1)`` is the prior mean of the noise variance.  The prior mean of the
+        scale where it is learned.
+    b0_shape : float
+        If positive the scale is learned, shared by the experts of a particle:
+        ``b0 ~ Gamma(shape b0_shape, mean b0)``, drawn anew at every rejuvenation.  0: b0 is fixed.
     coefficient_variance : float
         Prior variance of a coefficient, in units of the noise variance.
 
@@ -30,16 +34,18 @@ class GaussianExpert:
     --------
     >>> import hsmoe
     >>> hsmoe.GaussianExpert(b0=0.05)
-    GaussianExpert(a0=2.0, b0=0.05, coefficient_variance=10.0)
+    GaussianExpert(a0=2.0, b0=0.05, b0_shape=0.0, coefficient_variance=10.0)
     """
 
     a0: float = 2.0
     b0: float = 0.1
+    b0_shape: float = 0.0
     coefficient_variance: float = 10.0
 
     def __post_init__(self) -> None:
         check_number("GaussianExpert: a0", self.a0)
         check_number("GaussianExpert: b0", self.b0)
+        check_number("GaussianExpert: b0_shape", self.b0_shape, 0.0, closed=True)
         check_number("GaussianExpert: coefficient_variance", self.coefficient_variance)
 
     def to_core(self) -> dict[str, Any]:
@@ -48,6 +54,7 @@ class GaussianExpert:
             "kind": "gaussian",
             "a0": float(self.a0),
             "b0": float(self.b0),
+            "b0_shape": float(self.b0_shape),
             "coefficient_variance": float(self.coefficient_variance),
         }
 

@@ -33,6 +33,8 @@ STRUCTURAL_PARAMETERS = (
     "gate_features",
     "expert_features",
     "ess_threshold",
+    "retain",
+    "forgetting",
     "n_warmup",
     "standardize",
 )
@@ -43,6 +45,10 @@ _AUTO_WARMUP_BOUNDS = (50, 1000)
 
 # phi is refreshed coordinate by coordinate after each row: O(p^2), no factorisation.
 _PHI_KERNEL = "sweep"
+
+# A rejuvenation scans the retained rows at least once, and while rows are few as often as it takes to
+# visit this many: early allocations decide which mode a run ends in.
+_SCAN_ROWS = 500
 
 
 def resolve_n_jobs(n_jobs: Any) -> int:
@@ -62,6 +68,22 @@ def resolve_n_jobs(n_jobs: Any) -> int:
         ) from None
 
 
+def check_forgetting(forgetting: Any, retain: Any) -> float:
+    """Return the share of the frozen statistics kept from a row to the next."""
+    value = check_number("forgetting", forgetting, 0.0, 1.0, closed=True)
+    if value < 0.5:
+        raise ValueError(
+            f"forgetting is {forgetting!r}; it is the share kept a row, from 0.5 to 1 (1: nothing is "
+            "forgotten); 0.999 remembers about 1,000 rows"
+        )
+    if value < 1 and (retain is None or retain == 0):
+        raise ValueError(
+            f"forgetting is {forgetting!r} with retain={retain!r}; what decays are the rows that are "
+            "no longer retained: pass a positive retain, or forgetting=1"
+        )
+    return value
+
+
 @dataclass(frozen=True)
 class Settings:
     """The structural parameters, validated."""
@@ -74,6 +96,8 @@ class Settings:
     gate_prior: GatePrior
     expert: Expert
     ess_threshold: float
+    retain: int | None
+    forgetting: float
     n_warmup: int | None  # None: "auto"
 
     @classmethod
@@ -108,6 +132,8 @@ class Settings:
             ess_threshold=check_number(
                 "ess_threshold", given["ess_threshold"], 0.0, 1.0, closed=True
             ),
+            retain=None if given["retain"] is None else check_integer("retain", given["retain"], 0),
+            forgetting=check_forgetting(given["forgetting"], given["retain"]),
             n_warmup=n_warmup,
         )
 
@@ -175,6 +201,10 @@ class LearnedState:
             expert=settings.expert.to_core(),
             ess_threshold=settings.ess_threshold,
             phi_kernel=_PHI_KERNEL,
+            retain=-1 if settings.retain is None else settings.retain,
+            n_scans=1,
+            scan_rows=_SCAN_ROWS,
+            forgetting=settings.forgetting,
             seeds=engine_seeds(self.seeds, settings.n_islands, settings.n_particles),
         )
 

@@ -46,6 +46,14 @@ class HSMoERegressor(OnlineMixture):
         gate only its intercepts.
     ess_threshold : float
         Resample when the effective sample size falls below this share of the particles.
+    retain : int or None
+        Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over these
+        rows draw their allocations anew; what is older lives on in sufficient statistics.  None: all
+        rows, the most exact, with cost and memory that grow; 0: never revise, plain particle
+        learning, whose answers depend on the seed.
+    forgetting : float
+        Share of the statistics of older rows kept from a row to the next, for streams that drift: 1
+        forgets nothing, 0.999 about what is 1,000 rows past the retained ones.
     n_warmup : int or "auto"
         Number of first rows that fix the standardisation.  ``"auto"``: all rows of ``fit``; in
         ``partial_fit`` and ``prequential`` ten a feature, but at least 50 and at most 1000.
@@ -110,6 +118,8 @@ class HSMoERegressor(OnlineMixture):
         gate_features: Any = None,
         expert_features: Any = None,
         ess_threshold: Any = 0.5,
+        retain: Any = 500,
+        forgetting: Any = 1.0,
         n_warmup: Any = "auto",
         standardize: Any = True,
         missing: Any = "raise",
@@ -126,6 +136,8 @@ class HSMoERegressor(OnlineMixture):
         self.gate_features = gate_features
         self.expert_features = expert_features
         self.ess_threshold = ess_threshold
+        self.retain = retain
+        self.forgetting = forgetting
         self.n_warmup = n_warmup
         self.standardize = standardize
         self.missing = missing

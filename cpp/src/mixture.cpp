@@ -69,7 +69,8 @@ double mixture_log_density(const MixtureView& m, double y) {
   for (int pass = 0; pass < 2; ++pass) {
     for (std::size_t i = 0; i < m.size; ++i) {
       if (!(m.weight[i] > 0)) continue;
-      const double l = std::log(m.weight[i] / m.scale[i]) + student_t_log_pdf((y - m.loc[i]) / m.scale[i], m.df[i]);
+      const double l =
+          std::log(m.weight[i] / m.scale[i]) + student_t_log_pdf((y - m.loc[i]) / m.scale[i], m.df[i]);
       if (pass == 0) top = std::max(top, l);
       else total += std::exp(l - top);
     }

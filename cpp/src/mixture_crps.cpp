@@ -220,16 +220,16 @@ double mixture_crps(const MixtureView& m, double y, MixtureWorkspace& workspace)
 namespace {
 
 constexpr int kBlock = 2;       // nodes a pass over the components
-constexpr double kStep = 0.65;   // first step in u where the slope at every centre is at least 1 / scale
+constexpr double kStep = 0.65;  // first step in u where the slope at every centre is at least 1 / scale
 constexpr int kMaxNodes = 400000;
 
 Quadrature between_components(MixtureWorkspace::Impl& ws, double low, double high, double min_df,
                               double tolerance) {
   const SinhMap& map = ws.map;
   const double start = map.loc[0], u0 = map.u(start);
-  // Outside [low, high] V <= sum w F_m^2 comes to fall like |t|^(-2 df): what is left is near d V / (2 df - 1),
-  // d the distance from whatever component it is that has the tail: at most that of the far end.  A large df
-  // reaches its power only far out: 3 stands for it.
+  // Outside [low, high] V <= sum w F_m^2 comes to fall like |t|^(-2 df): what is left is near d V / (2 df -
+  // 1), d the distance from whatever component it is that has the tail: at most that of the far end.  A large
+  // df reaches its power only far out: 3 stands for it.
   const double tail_factor = 1 / (2 * std::min(min_df, 3.0) - 1);
   double h = kStep * std::min(map.least, 2.0), integral = 0;
   std::vector<double>&t = ws.t, &dt = ws.dt;

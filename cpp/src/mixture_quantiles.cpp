@@ -96,7 +96,8 @@ bool advance(Root& r, double T, double density, double slope) {
   if (!(std::fabs(g) > 4e-16)) return true;
   ((g > 0) == (r.side < 0) ? r.high : r.low) = r.x;
   const bool bracketed = r.low > -inf && r.high < inf;
-  // A step stays in the neighbourhood that the map sees as smooth, until the search turns out to be a long one.
+  // A step stays in the neighbourhood that the map sees as smooth, until the search turns out to be a long
+  // one.
   const double reach = std::ldexp(2 / slope, bracketed ? 0 : std::min(r.steps, 60));
   double step = r.side * g * (T / density);
   if (!(std::fabs(step) <= reach)) step = (g > 0) == (r.side > 0) ? reach : -reach;
@@ -113,7 +114,8 @@ bool advance(Root& r, double T, double density, double slope) {
 
 /// The lane kernel has a small absolute error; a far tail needs a small relative one: Newton steps with the
 /// scalar distribution function.
-void polish(const MixtureView& m, const std::size_t* index, std::size_t n, double total, double slope, Root& r) {
+void polish(const MixtureView& m, const std::size_t* index, std::size_t n, double total, double slope,
+            Root& r) {
   for (int round = 0; round < 3; ++round) {
     double T = 0, density = 0;
     for (std::size_t i = 0; i < n; ++i) {

@@ -60,7 +60,9 @@ struct Rng {
     stream = Stream<1>::load(s);
     for (int i = 0; i < 20; ++i) stream.next(Mask<1>::all_true());
   }
-  double operator()(double a = 0, double b = 1) { return a + (b - a) * uniform<1>(stream, Mask<1>::all_true())[0]; }
+  double operator()(double a = 0, double b = 1) {
+    return a + (b - a) * uniform<1>(stream, Mask<1>::all_true())[0];
+  }
   int below(int n) { return int((*this)() * n); }
 };
 
@@ -102,7 +104,10 @@ Mixture random_mixture(Rng& rng) {
   const int size = 2 + rng.below(7), kind = rng.below(4);
   const double spread = std::pow(10, rng(-1, 3)), scales = rng(0, 4), weights = rng(0, 8);
   for (int i = 0; i < size; ++i) {
-    const double df = kind == 0 ? 2.1 : kind == 1 ? std::pow(10, rng(0.1, 2)) : kind == 2 ? inf : 3 + rng.below(57);
+    const double df = kind == 0   ? 2.1
+                      : kind == 1 ? std::pow(10, rng(0.1, 2))
+                      : kind == 2 ? inf
+                                  : 3 + rng.below(57);
     m.add(std::exp(-weights * rng()), spread * rng(-1, 1), std::pow(10, -scales * rng()), df);
   }
   m.normalise();
@@ -127,7 +132,9 @@ Mixture typical_mixture(int size, Rng& rng) {
 }
 
 void test_student_t() {
-  const struct { double df, t, cdf, log_pdf; } table[] = {
+  const struct {
+    double df, t, cdf, log_pdf;
+  } table[] = {
       {0.1, -0.5, 0.44326011332299353, -2.5989403740407344},
       {0.1, -1000000.0, 0.10484119468057496, -18.373404156275764},
       {0.5, -3.0, 0.18365407799297172, -3.5188621602863399},
@@ -159,7 +166,8 @@ void test_student_t() {
     near(student_t_cdf(V(-r.t), V(r.df))[0], 1 - r.cdf, 2e-13, "lane cdf, upper side");
     const double a = r.df / 2, wanted = std::lgamma(a + 0.5) - std::lgamma(a);
     if (a < 100)
-      near(lgamma_half_difference(V(a))[0], wanted, 1e-13 * (1 + std::fabs(wanted)), "lgamma_half_difference");
+      near(lgamma_half_difference(V(a))[0], wanted, 1e-13 * (1 + std::fabs(wanted)),
+           "lgamma_half_difference");
   }
   for (double df : {0.3, 1.0, 2.1, 6.0, 15.9, 16.1, 40.0, 1e4, 1e9, inf}) {
     for (double t = -40; t <= 40; t += 0.37) {
@@ -185,15 +193,22 @@ void test_closed_forms(MixtureWorkspace& ws) {
       near(mixture_cdf(m.view(), y), F, 2e-13, "cdf, M = 1");
       near(mixture_log_density(m.view(), y), student_t_log_pdf(z, df) - std::log(2.0), 1e-12 * (1 + z * z),
            "density, M = 1");
-      const double self = df < inf ? 2 * std::sqrt(df) / (df - 1) * std::exp(std::lgamma(df - 0.5) - std::lgamma(df) -
-                              0.5 * std::log(pi) + 2 * (std::lgamma(df / 2 + 0.5) - std::lgamma(df / 2)))
-                                   : 1 / std::sqrt(pi);
+      const double self = df < inf
+                              ? 2 * std::sqrt(df) / (df - 1) *
+                                    std::exp(std::lgamma(df - 0.5) - std::lgamma(df) - 0.5 * std::log(pi) +
+                                             2 * (std::lgamma(df / 2 + 0.5) - std::lgamma(df / 2)))
+                              : 1 / std::sqrt(pi);
       const double spread = df < inf ? 2 * f * (df + z * z) / (df - 1) : 2 * f;
       const double wanted = 2 * (z * (2 * F - 1) + spread - self);
-      relative(mixture_crps(m.view(), y, ws), wanted, df > 1e5 ? 1e-8 : 1e-12, "crps, M = 1");  // lgamma's digits
+      relative(mixture_crps(m.view(), y, ws), wanted, df > 1e5 ? 1e-8 : 1e-12,
+               "crps, M = 1");  // lgamma's digits
     }
     near(mixture_mean(m.view()), 0.5, 0, "mean, M = 1");
-    relative(mixture_variance(m.view()), df <= 2 ? inf : df < inf ? 4 * df / (df - 2) : 4, 1e-14, "variance, M = 1");
+    relative(mixture_variance(m.view()),
+             df <= 2    ? inf
+             : df < inf ? 4 * df / (df - 2)
+                        : 4,
+             1e-14, "variance, M = 1");
     double q;
     const double p = 0.01;
     mixture_quantiles(m.view(), &p, 1, &q, ws);
@@ -234,7 +249,8 @@ void test_crps(MixtureWorkspace& ws) {
   const double y[5] = {.3, 2, .5, .1, -1e3};
   const double wanted[5] = {0.5920444672144417, 87.69623711118145, 0.4109478967843784, 0.247906458987192,
                             320.02419199363334};
-  for (int i = 0; i < 5; ++i) relative(mixture_crps(cases[i].view(), y[i], ws), wanted[i], 4e-7, "crps, reference");
+  for (int i = 0; i < 5; ++i)
+    relative(mixture_crps(cases[i].view(), y[i], ws), wanted[i], 4e-7, "crps, reference");
   Rng rng(1);
   double worst = 0;
   for (int i = 0; i < 60; ++i) {
@@ -248,14 +264,16 @@ void test_crps(MixtureWorkspace& ws) {
     check(mixture_crps(m.view(), at, fresh) == value, "crps depends on the workspace's past");
   }
   std::printf("largest relative error of the crps: %.1e\n", worst);
-  for (double far : {-1e300, 1e300}) relative(mixture_crps(cases[0].view(), far, ws), 1e300, 1e-12, "crps far away");
+  for (double far : {-1e300, 1e300})
+    relative(mixture_crps(cases[0].view(), far, ws), 1e300, 1e-12, "crps far away");
   Mixture heavy;
   heavy.add(.5, 0, 1, 1.0), heavy.add(.5, 0, 1, 5);
   check(std::isnan(mixture_crps(heavy.view(), 0, ws)) && std::isnan(mixture_mean(heavy.view())), "no mean");
 }
 
 void test_quantiles(MixtureWorkspace& ws) {
-  const std::vector<double> probs = {0.5, 1e-9, 1 - 1e-9, 0, 1, 0.3, 0.025, 0.975, 1e-4, 0.7, 0.05, 0.95, 0.999};
+  const std::vector<double> probs = {0.5,   1e-9, 1 - 1e-9, 0,    1,    0.3,  0.025,
+                                     0.975, 1e-4, 0.7,      0.05, 0.95, 0.999};
   Rng rng(2);
   for (int i = 0; i < 80; ++i) {
     const Mixture m = i % 4 == 0 ? typical_mixture(60, rng) : random_mixture(rng);
@@ -322,10 +340,12 @@ void test_distribution(MixtureWorkspace& ws) {
   m.add(.4, 0, 1, 1e9), m.add(.6, 1, 2, 1e9);
   Mixture n = m;
   n.df = {inf, inf};
-  relative(mixture_crps(m.view(), .7, ws), mixture_crps(n.view(), .7, ws), 1e-7, "df = 1e9 against the normal, crps");
-  near(mixture_log_density(m.view(), .7), mixture_log_density(n.view(), .7), 1e-8, "df = 1e9 against the normal");
-  near(mixture_log_density(n.view(), 200), std::log(.6 / 2) - 0.5 * std::log(2 * pi) - 0.5 * 99.5 * 99.5, 1e-9,
-       "normal tail");
+  relative(mixture_crps(m.view(), .7, ws), mixture_crps(n.view(), .7, ws), 1e-7,
+           "df = 1e9 against the normal, crps");
+  near(mixture_log_density(m.view(), .7), mixture_log_density(n.view(), .7), 1e-8,
+       "df = 1e9 against the normal");
+  near(mixture_log_density(n.view(), 200), std::log(.6 / 2) - 0.5 * std::log(2 * pi) - 0.5 * 99.5 * 99.5,
+       1e-9, "normal tail");
   check(mixture_log_density(n.view(), 1e300) == -inf && mixture_cdf(n.view(), 1e300) == 1, "y = 1e300");
   check(mixture_log_density(m.view(), -inf) == -inf && mixture_cdf(m.view(), -inf) == 0, "y = -infinity");
   check(std::isnan(mixture_cdf(m.view(), NAN)) && std::isnan(mixture_crps(m.view(), NAN, ws)), "y = NaN");
@@ -362,7 +382,8 @@ void time_all(MixtureWorkspace& ws) {
     volatile double sink = 0;
     const double probs[3] = {0.05, 0.5, 0.95};
     double q[3];
-    time_one("mean and variance", size, n, [&](double) { sink = mixture_mean(m.view()) + mixture_variance(m.view()); });
+    time_one("mean and variance", size, n,
+             [&](double) { sink = mixture_mean(m.view()) + mixture_variance(m.view()); });
     time_one("log density", size, n, [&](double y) { sink = mixture_log_density(m.view(), y); });
     time_one("cdf", size, n, [&](double y) { sink = mixture_cdf(m.view(), y); });
     time_one("crps", size, n, [&](double y) { sink = mixture_crps(m.view(), y, ws); });

@@ -66,8 +66,9 @@ struct Elementary<student_t_fit::Fast> {
     LaneU<W> n;
     const L k = round_with_bits(y * 1.44269504088896340736, n);
     const L r = y - k * 0.69314718055994530942, r2 = r * r, r4 = r2 * r2;
-    const L p = ((1.0 + r) + r2 * (1.0 / 2 + r * (1.0 / 6))) +
-                r4 * ((1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720 + r * (1.0 / 5040)) + r4 * (1.0 / 40320));
+    const L p =
+        ((1.0 + r) + r2 * (1.0 / 2 + r * (1.0 / 6))) +
+        r4 * ((1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720 + r * (1.0 / 5040)) + r4 * (1.0 / 40320));
     return p * from_bits((n + LaneU<W>(1023)) << 52);
   }
 #ifdef __AVX512F__
@@ -89,7 +90,8 @@ struct Elementary<student_t_fit::Fast> {
   }
   /// f / (2 + f) for 1 + f in [sqrt(1/2), sqrt(2)].
   static HSMOE_INLINE L ratio_near_two(L f) {
-    const L b = 2.0 + f, r = 0.500319254 + f * (-0.254992544 + f * 0.116862844), e = 1.0 - b * r, p = r + r * e;
+    const L b = 2.0 + f, r = 0.500319254 + f * (-0.254992544 + f * 0.116862844), e = 1.0 - b * r,
+            p = r + r * e;
     return f * (p + p * (e * e));
   }
 #else
@@ -99,13 +101,14 @@ struct Elementary<student_t_fit::Fast> {
 #endif
 };
 
-/// The packed mixture.  Columns of `stride` doubles each: weight, loc, g = 1 / (scale sqrt(df)), alpha (raised
-/// where needed), v h_0(v) ... v h_J(v) (the polynomial of h in w), then a, the density's constant, and the
-/// coefficients of the raising sum in X.
+/// The packed mixture.  Columns of `stride` doubles each: weight, loc, g = 1 / (scale sqrt(df)), alpha
+/// (raised where needed), v h_0(v) ... v h_J(v) (the polynomial of h in w), then a, the density's constant,
+/// and the coefficients of the raising sum in X.
 ///
-/// student_t_fit::Fast with df >= Direct::min_df takes a shorter way, without log, exp and sqrt, that has a small
-/// absolute error only: T's tail at x is the normal tail at z = x R(s, 1/df), s = q / (q + 3) (Hill's z with a
-/// polynomial R fitted), and Phi(-z) = polynomial(z)^-16 (the form of Hastings; Abramowitz & Stegun 7.1.28).
+/// student_t_fit::Fast with df >= Direct::min_df takes a shorter way, without log, exp and sqrt, that has a
+/// small absolute error only: T's tail at x is the normal tail at z = x R(s, 1/df), s = q / (q + 3) (Hill's z
+/// with a polynomial R fitted), and Phi(-z) = polynomial(z)^-16 (the form of Hastings; Abramowitz &
+/// Stegun 7.1.28).
 template <class Fit>
 class Pack {
  public:
@@ -116,7 +119,17 @@ class Pack {
   static constexpr double plain_df = with_density ? 2.0 * n_shift : Direct::min_df;
   static constexpr int direct_terms = sizeof(Direct::z) / sizeof(Direct::z[0]);
   static constexpr int poly_terms = with_density ? J + 1 : direct_terms;
-  enum Column { kWeight, kLoc, kG, kAlpha, kH, kA = kH + poly_terms, kDensity, kTerm, kColumns = kTerm + n_shift };
+  enum Column {
+    kWeight,
+    kLoc,
+    kG,
+    kAlpha,
+    kH,
+    kA = kH + poly_terms,
+    kDensity,
+    kTerm,
+    kColumns = kTerm + n_shift
+  };
 
   std::size_t plain = 0, total = 0, stride = 0;  // components [0, plain) need no raising; padded counts
 
@@ -131,8 +144,7 @@ class Pack {
     for (int pass = 0; pass < 2; ++pass) {
       for (std::size_t i = 0; i < n; ++i) {
         const std::size_t k = index[i];
-        if ((m.df[k] < plain_df) == (pass == 1))
-          put(m.weight[k] * factor, m.loc[k], m.scale[k], m.df[k]);
+        if ((m.df[k] < plain_df) == (pass == 1)) put(m.weight[k] * factor, m.loc[k], m.scale[k], m.df[k]);
       }
       while (total % W != 0) put(0.0, column(kLoc)[total - 1], column(kG)[total - 1], inf);
       if (pass == 0) plain = total;
@@ -188,7 +200,8 @@ class Pack {
       (v * c).store(column(kH + j) + i);
     }
     const L ratio = gamma_half_ratio(a);
-    if (with_density) (L::load(column(kWeight) + i) * ratio * inv_sqrt_2pi / scale).store(column(kDensity) + i);
+    if (with_density)
+      (L::load(column(kWeight) + i) * ratio * inv_sqrt_2pi / scale).store(column(kDensity) + i);
     if (i < plain) return;
     L c = 0.5 * student_t_detail::first_term(a, ratio);
     for (int k = 0; k < n_shift; ++k) {
@@ -208,7 +221,8 @@ class Pack {
         const L s = E::ratio(q, q + Direct::offset);
         L R = L::load(column(kH + direct_terms - 1) + i);
         for (int c = direct_terms - 2; c >= 0; --c) R = L::load(column(kH + c) + i) + s * R;
-        const L y = E::ratio(L(1.0), student_t_detail::polynomial(Direct::normal, min(d * R, L(Direct::max_z))));
+        const L y =
+            E::ratio(L(1.0), student_t_detail::polynomial(Direct::normal, min(d * R, L(Direct::max_z))));
         const L y2 = y * y, y4 = y2 * y2, y8 = y4 * y4, p = y8 * y8;
         const L F = select(x < L(0.0), p, 1.0 - p), wF = weight * F;
         sum[j] += wF;

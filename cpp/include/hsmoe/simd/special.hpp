@@ -14,11 +14,13 @@ namespace hsmoe {
 template <int W>
 HSMOE_INLINE Lane<W> gamma_half_ratio(Lane<W> a) {
   const Mask<W> small = a < Lane<W>(8.0);
-  Lane<W> w = a, front = 1.0 - 0.25 / a;  // sqrt((a - 1/4) / a) where nothing is raised: also right at infinity
+  // w / a where nothing is raised, also right at infinity.
+  Lane<W> w = a, front = 1.0 - 0.25 / a;
   if (any(small)) {
     const Lane<W> b = select(small, a, Lane<W>(1.0));
     // Eight factors b + i over eight factors b + i + 1/2.
-    const Lane<W> p = ((b * (b + 7.0)) * ((b + 1.0) * (b + 6.0))) * (((b + 2.0) * (b + 5.0)) * ((b + 3.0) * (b + 4.0)));
+    const Lane<W> p =
+        ((b * (b + 7.0)) * ((b + 1.0) * (b + 6.0))) * (((b + 2.0) * (b + 5.0)) * ((b + 3.0) * (b + 4.0)));
     const Lane<W> q = (((b + 0.5) * (b + 7.5)) * ((b + 1.5) * (b + 6.5))) *
                       (((b + 2.5) * (b + 5.5)) * ((b + 3.5) * (b + 4.5)));
     const Lane<W> r = p / q;
@@ -27,9 +29,11 @@ HSMOE_INLINE Lane<W> gamma_half_ratio(Lane<W> a) {
   }
   w = w - 0.25;
   const Lane<W> r = 1.0 / w, v = r * r;
-  const Lane<W> series = 1.0 + v * (1.0 / 64 + v * (-19.0 / 8192 + v * (631.0 / 524288 + v * (-174317.0 / 134217728 +
-                         v * (20491783.0 / 8589934592.0 + v * (-7334801895.0 / 1099511627776.0 +
-                         v * (1858590154455.0 / 70368744177664.0 + v * (-0x1.201156afe133dp-3))))))));
+  const double c[9] = {1.0, 1.0 / 64, -19.0 / 8192, 631.0 / 524288, -174317.0 / 134217728,
+                       20491783.0 / 8589934592.0, -7334801895.0 / 1099511627776.0,
+                       1858590154455.0 / 70368744177664.0, -0x1.201156afe133dp-3};
+  Lane<W> series(c[8]);
+  for (int k = 7; k >= 0; --k) series = c[k] + v * series;
   return sqrt(front) * series;
 }
 

@@ -178,11 +178,10 @@ py::dict get_state(const Engine& e) {
   out["log_weight"] = to_array(s.log_weight, {R, N});
   out["island_log_evidence"] = to_array(s.island_log_evidence, {R});
   out["streams"] = to_array(s.streams, {R, N + 1, 4});
-  const Index n = Index(s.retained_y.size());
+  const Index width = e.config().expert_dim + 1, n = Index(s.retained_xy.size()) / width;
   out["first_retained"] = to_array(std::vector<Index>{s.first_retained}, {1});
-  out["retained_x"] = to_array(s.retained_x, {n, e.config().expert_dim});
+  out["retained_xy"] = to_array(s.retained_xy, {n, width});
   out["retained_u"] = to_array(s.retained_u, {n, e.config().gate_dim});
-  out["retained_y"] = to_array(s.retained_y, {n});
   out["frozen_until"] = to_array(s.frozen_until, {R});
   out["swept_at"] = to_array(s.swept_at, {R});
   return out;
@@ -205,9 +204,8 @@ void set_state(Engine& e, const py::dict& d) {
     throw InvalidArgument("Engine.set_state: arrays 'n_rows' and 'first_retained' must hold one number");
   s.n_rows = n_rows[0];
   s.first_retained = first[0];
-  s.retained_x = state_array<double>(d, "retained_x");
+  s.retained_xy = state_array<double>(d, "retained_xy");
   s.retained_u = state_array<double>(d, "retained_u");
-  s.retained_y = state_array<double>(d, "retained_y");
   s.frozen_until = state_array<Index>(d, "frozen_until");
   s.swept_at = state_array<Index>(d, "swept_at");
   s.particles = state_array<double>(d, "particles");

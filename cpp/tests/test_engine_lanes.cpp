@@ -68,7 +68,7 @@ bool same(const EngineState& a, const EngineState& b) {
   };
   return a.n_rows == b.n_rows && equal(a.particles, b.particles) && equal(a.log_weight, b.log_weight) &&
          equal(a.island_log_evidence, b.island_log_evidence) && equal(a.streams, b.streams) &&
-         equal(a.retained_y, b.retained_y) && a.resampling_log.size() == b.resampling_log.size();
+         equal(a.retained_xy, b.retained_xy) && a.resampling_log.size() == b.resampling_log.size();
 }
 
 }  // namespace

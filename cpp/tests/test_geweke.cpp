@@ -143,19 +143,24 @@ struct Chain {
       for (int lane = 0; lane < W; ++lane) {
         Mask<W> one = Mask<W>::all_false();
         one.set(lane, true);
-        Row row = design.row(i);
-        row.y = y[i][lane];
-        expert.absorb(sums.data(), row, allocation[i], one);
+        const double xy[d + 1] = {design.x[i][0], design.x[i][1], y[i][lane]};
+        RowBlock rows;
+        rows.n = 1;
+        rows.xy[0] = xy;
+        expert.absorb(sums.data(), rows, &allocation[i], one);
       }
     }
     gate.load_sums(gate_state.data(), nullptr);
+    RowBlock rows;
+    rows.n = n;
+    Lane<W> memos[n * (K - 1)], told[n];
     for (int i = 0; i < n; ++i) {
-      gate.log_proba(gate_state.data(), design.row(i), log_g, memo);
-      if (fault == Fault::stale_logit)
-        for (Lane<W>& psi : memo) psi = Lane<W>(0.0);
-      const Lane<W> told = fault == Fault::flipped_kappa ? (K - 1.0) - allocation[i] : allocation[i];
-      gate.absorb(gate_state.data(), nullptr, design.row(i), told, memo, rng, all);
+      rows.u[i] = design.u[i];
+      gate.log_proba(gate_state.data(), design.row(i), log_g, memos + i * (K - 1));
+      for (int l = 0; fault == Fault::stale_logit && l < K - 1; ++l) memos[i * (K - 1) + l] = Lane<W>(0.0);
+      told[i] = fault == Fault::flipped_kappa ? (K - 1.0) - allocation[i] : allocation[i];
     }
+    gate.absorb(gate_state.data(), nullptr, rows, told, memos, rng, all, work.data());
     gate.renew(gate_state.data(), rng, all, work.data());
     expert.rebuild(expert_state.data(), sums.data(), draw.data(), rng, all, work.data());
     expert.draw_parameters(expert_state.data(), rng, all, draw.data(), work.data());

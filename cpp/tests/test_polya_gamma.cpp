@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <vector>
 
+#include <hsmoe/random/polya_gamma_fill.hpp>
 #include <hsmoe/c_api.h>
 #include <hsmoe/random/polya_gamma_density.hpp>
 #include <hsmoe/random/polya_gamma_queue.hpp>

@@ -1,4 +1,4 @@
-// One row of data, as the layers see it.
+// Rows of data, as the layers see them.
 #pragma once
 
 #include <hsmoe/types.hpp>
@@ -10,6 +10,14 @@ struct Row {
   const double* u;   // (gate_dim) gate design, leading 1
   const double* uu;  // packed u u', made once a row
   double y;
+};
+
+/// At most `most` consecutive rows of the buffer, which sweeps visit together.
+struct RowBlock {
+  static constexpr int most = 16;
+  int n;
+  const double* xy[most];  // (expert_dim + 1): expert design, then the target
+  const double* u[most];   // (gate_dim)
 };
 
 }  // namespace hsmoe

@@ -38,8 +38,8 @@ class Expert {
                                Lane<W>* work) const = 0;
   /// log_f[k] = log f_k(y | x; parameters).
   virtual void parameter_log_density(const Lane<W>* draw, const Row& row, Lane<W>* log_f) const = 0;
-  /// Add the row to the sums of expert z.
-  virtual void absorb(double* sums, const Row& row, Lane<W> z, Mask<W> mask) const = 0;
+  /// Add each row t to the sums of expert z[t].
+  virtual void absorb(double* sums, const RowBlock& rows, const Lane<W>* z, Mask<W> mask) const = 0;
   /// Rebuild the state from the sums, hyper-parameters drawn given the parameters; these are then forgotten.
   virtual void rebuild(double* state, const double* sums, const Lane<W>* draw, Stream<W>& rng, Mask<W> mask,
                        Lane<W>* work) const = 0;

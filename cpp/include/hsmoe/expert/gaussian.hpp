@@ -18,6 +18,7 @@
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/expert/gaussian_options.hpp>
+#include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/factored_regression.hpp>
 #include <hsmoe/random/variates.hpp>
 #include <hsmoe/simd/special.hpp>
@@ -114,21 +115,22 @@ class GaussianExpert final : public Expert<W> {
     }
   }
 
-  void absorb(double* sums, const Row& row, Lane<W> z, Mask<W> mask) const override {
-    for (int k = 0; k < K_; ++k) {
-      const Mask<W> chosen = mask & (z == Lane<W>(double(k)));
-      if (!any(chosen)) {
-        sums += W * sum_stride();
-        continue;
+  void absorb(double* sums, const RowBlock& rows, const Lane<W>* z, Mask<W> mask) const override {
+    for (int k = 0; k < K_; ++k, sums += W * sum_stride()) {
+      const double* chosen_rows[RowBlock::most];
+      Lane<W> weight[RowBlock::most], work[RowBlock::most], count(0.0);
+      int n = 0;
+      for (int t = 0; t < rows.n; ++t) {
+        const Mask<W> chosen = mask & (z[t] == Lane<W>(double(k)));
+        if (!any(chosen)) continue;
+        chosen_rows[n] = rows.xy[t];
+        weight[n] = select(chosen, Lane<W>(1.0), Lane<W>(0.0));
+        count += weight[n++];
       }
-      const Lane<W> one = select(chosen, Lane<W>(1.0), Lane<W>(0.0));
-      for (int i = 0; i <= d_; ++i) {
-        const double ri = i < d_ ? row.x[i] : row.y;
-        for (int j = 0; j <= i; ++j, sums += W)
-          (Lane<W>::load(sums) + one * (ri * (j < d_ ? row.x[j] : row.y))).store(sums);
-      }
-      (Lane<W>::load(sums) + one).store(sums);
-      sums += W;
+      if (n == 0) continue;
+      accumulate_outer<W>(sums, d_ + 1, chosen_rows, weight, n, work);
+      double* total = sums + W * packed_size(d_ + 1);
+      (Lane<W>::load(total) + count).store(total);
     }
   }
 

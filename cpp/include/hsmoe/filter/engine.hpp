@@ -64,7 +64,7 @@ struct EngineState {
   std::vector<std::uint64_t> streams;       // (islands, particles + 1, 4); the last of an island is its own
   std::vector<ResamplingEvent> resampling_log;
   Index first_retained = 0;                             // stream index of the first row below
-  std::vector<double> retained_x, retained_u, retained_y;
+  std::vector<double> retained_xy, retained_u;          // (n, expert_dim + 1), (n, gate_dim)
   std::vector<Index> frozen_until, swept_at;            // (islands)
 };
 

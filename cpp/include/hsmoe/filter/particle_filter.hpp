@@ -102,6 +102,7 @@ class ParticleFilter final : public Engine {
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
   Index freeze_before(Index island) const;
+  int memo_rows() const { return config_.retain ? RowBlock::most : 1; }
   Index memo_offset() const { return config_.n_experts; }
   double* memory(Index block) { return memory_.data() + block * memory_lanes_ * W; }
 

@@ -51,7 +51,7 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
 template <int W>
 std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(int n_threads) const {
   // log f, log g, components (3 K), memo, the work space of expert or gate, then what a scan needs.
-  const Index lanes = 5 * config_.n_experts + gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes()) +
+  const Index lanes = 5 * config_.n_experts + memo_rows() * gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes()) +
                       (config_.retain ? expert_->draw_lanes() + expert_->sum_fields() : 0);
   std::vector<Scratch> all(n_threads);
   for (Scratch& s : all) {
@@ -73,7 +73,7 @@ template <int W>
 void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch) {
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*log_f = lanes, *log_g = lanes + K, *work = lanes + 5 * K + gate_->memo_lanes();
+  Lane<W>*log_f = lanes, *log_g = lanes + K, *work = lanes + 5 * K + memo_rows() * gate_->memo_lanes();
   const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
   const double* state = population_.store.block(block);
   Lane<W>* joint = reinterpret_cast<Lane<W>*>(memory(block));
@@ -121,7 +121,7 @@ template <int W>
 void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch) {
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*mass = lanes, *work = lanes + 5 * K + gate_->memo_lanes();
+  Lane<W>*mass = lanes, *work = lanes + 5 * K + memo_rows() * gate_->memo_lanes();
   const Lane<W>* joint = reinterpret_cast<const Lane<W>*>(memory(block));
   const Mask<W> mask = population_.store.mask(block);
   std::uint64_t* stream = population_.streams.data() + block * 4 * W;

@@ -21,7 +21,7 @@ void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, PerRow&&
     std::vector<double>& c = parts[t];
     c.resize(std::size_t(4 * size));
     Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch[t].lanes.data());
-    Lane<W>*log_g = lanes + K, *memo = lanes + 5 * K, *work = memo + gate_->memo_lanes();
+    Lane<W>*log_g = lanes + K, *memo = lanes + 5 * K, *work = memo + memo_rows() * gate_->memo_lanes();
     const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
     for (Index row_index = begin; row_index < end; ++row_index) {
       const Row row = row_at(rows, row_index, scratch[t].uu);

@@ -1,4 +1,4 @@
-// Rejuvenation: Gibbs scans over the retained rows.
+// Rejuvenation: Gibbs scans over the retained rows, a block of rows at a time.
 #pragma once
 
 #include <hsmoe/filter/particle_filter.hpp>
@@ -44,7 +44,8 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
   Lane<W>*log_f = lanes, *log_g = lanes + K, *joint = lanes + 2 * K, *mass = lanes + 3 * K, *memo = lanes + 5 * K,
-         *work = memo + gate_->memo_lanes(), *draw = work + std::max(expert_->work_lanes(), gate_->work_lanes());
+         *work = memo + memo_rows() * gate_->memo_lanes(),
+         *draw = work + std::max(expert_->work_lanes(), gate_->work_lanes());
   double* state = population_.store.block(block);
   double* gate_state = state + W * Index(expert_->fields());
   const Mask<W> mask = population_.store.mask(block);
@@ -72,18 +73,22 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
     else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);
     gate_->load_sums(gate_state, frozen_gate);
-    for (Index i = begin; i < end; ++i) {
-      const Rows one{1, buffer.x(i), buffer.u(i), nullptr};
-      Row row = row_at(one, 0, scratch.uu);
-      row.y = buffer.y(i);
-      gate_->log_proba(gate_state, row, log_g, memo);
-      expert_->parameter_log_density(draw, row, log_f);
-      for (int k = 0; k < K; ++k) joint[k] = log_g[k] + log_f[k];
-      const Lane<W> z = draw_allocation(joint, mass, rng, mask);
+    for (Index i = begin; i < end;) {
+      // Blocks of rows end where freezing ends.
       const bool freezing = last && i < freeze;
-      expert_->absorb(expert_sums, row, z, mask);
-      if (freezing) expert_->absorb(frozen_expert, row, z, mask);
-      gate_->absorb(gate_state, freezing ? frozen_gate : nullptr, row, z, memo, rng, mask);
+      const RowBlock rows = buffer.block(i, std::min({i + RowBlock::most, end, freezing ? freeze : end}));
+      Lane<W> z[RowBlock::most];
+      for (int t = 0; t < rows.n; ++t) {
+        const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
+        gate_->log_proba(gate_state, row, log_g, memo + t * gate_->memo_lanes());
+        expert_->parameter_log_density(draw, row, log_f);
+        for (int k = 0; k < K; ++k) joint[k] = log_g[k] + log_f[k];
+        z[t] = draw_allocation(joint, mass, rng, mask);
+      }
+      expert_->absorb(expert_sums, rows, z, mask);
+      if (freezing) expert_->absorb(frozen_expert, rows, z, mask);
+      gate_->absorb(gate_state, freezing ? frozen_gate : nullptr, rows, z, memo, rng, mask, work);
+      i += rows.n;
     }
     gate_->renew(gate_state, rng, mask, work);
     expert_->rebuild(state, expert_sums, draw, rng, mask, work);

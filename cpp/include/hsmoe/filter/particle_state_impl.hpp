@@ -25,9 +25,8 @@ EngineState ParticleFilter<W>::state() const {
   s.island_log_evidence = population_.island_log_evidence;
   s.resampling_log = resampling_log_;
   s.first_retained = population_.buffer.first();
-  s.retained_x = population_.buffer.all_x();
+  s.retained_xy = population_.buffer.all_xy();
   s.retained_u = population_.buffer.all_u();
-  s.retained_y = population_.buffer.all_y();
   s.frozen_until = population_.frozen_until;
   s.swept_at = population_.swept_at;
   return s;
@@ -54,14 +53,14 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
     const double total = hsmoe::log_sum_exp(s.log_weight.data() + r * N, N);
     require(std::abs(total) < 1e-6, "log_weight", "is not normalised");
   }
-  const Index n_retained = Index(s.retained_y.size());
-  require(Index(s.retained_x.size()) == n_retained * config_.expert_dim, "retained_x", "has the wrong size");
+  const Index width = config_.expert_dim + 1, n_retained = Index(s.retained_xy.size()) / width;
+  require(Index(s.retained_xy.size()) == n_retained * width, "retained_xy", "has the wrong size");
   require(Index(s.retained_u.size()) == n_retained * config_.gate_dim, "retained_u", "has the wrong size");
-  for (const auto* v : {&s.retained_x, &s.retained_u, &s.retained_y})
-    for (double value : *v) require(std::isfinite(value), "retained_*", "holds a value that is not finite");
+  for (double v : s.retained_xy) require(std::isfinite(v), "retained_xy", "holds a value that is not finite");
+  for (double v : s.retained_u) require(std::isfinite(v), "retained_u", "holds a value that is not finite");
   require(Index(s.frozen_until.size()) == R, "frozen_until", "has the wrong size");
   require(Index(s.swept_at.size()) == R, "swept_at", "has the wrong size");
-  require(config_.retain != 0 ? s.first_retained + n_retained == s.n_rows : n_retained == 0, "retained_y",
+  require(config_.retain != 0 ? s.first_retained + n_retained == s.n_rows : n_retained == 0, "retained_xy",
           "does not end with the last row");
   for (Index r = 0; r < R; ++r) {
     require(config_.retain == 0 || (s.frozen_until[r] >= s.first_retained && s.frozen_until[r] <= s.n_rows), "frozen_until",
@@ -84,7 +83,7 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   }
   p.log_weight = s.log_weight;
   p.island_log_evidence = s.island_log_evidence;
-  p.buffer.assign(s.first_retained, s.retained_x, s.retained_u, s.retained_y);
+  p.buffer.assign(s.first_retained, s.retained_xy, s.retained_u);
   p.frozen_until = s.frozen_until;
   p.swept_at = s.swept_at;
   population_ = std::move(p);

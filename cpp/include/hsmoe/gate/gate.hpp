@@ -28,9 +28,10 @@ class Gate {
   // Rejuvenation: the statistics are rebuilt row by row with phi held fixed, then phi is drawn anew.
   virtual int sum_fields() const = 0;  // doubles a particle: the statistics alone, free of the prior
   virtual void load_sums(double* state, const double* sums) const = 0;  // null: empty statistics
-  /// Augment the row for expert z and add it to the statistics of the state, and to `frozen` unless null.
-  virtual void absorb(double* state, double* frozen, const Row& row, Lane<W> z, const Lane<W>* memo, Stream<W>& rng,
-                      Mask<W> mask) const = 0;
+  /// Augment each row t for expert z[t] and add it to the statistics of the state, and to `frozen` unless
+  /// null.  memo: memo_lanes a row.
+  virtual void absorb(double* state, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* memo,
+                      Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
   /// Block draw of all phi given the statistics, then of the scales.
   virtual void renew(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
 

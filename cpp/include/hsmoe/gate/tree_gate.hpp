@@ -11,13 +11,15 @@
 // unchanged statistics and is left alone.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include <hsmoe/gate/gate.hpp>
 #include <hsmoe/gate/tree.hpp>
+#include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/gaussian_draw.hpp>
 #include <hsmoe/prior/gate_prior.hpp>
-#include <hsmoe/random/polya_gamma.hpp>
+#include <hsmoe/random/polya_gamma_queue.hpp>
 
 namespace hsmoe {
 
@@ -29,7 +31,9 @@ class TreeGate final : public Gate<W> {
 
   int fields() const override { return tree_.n_nodes() * stride() + prior_->global_fields(); }
   int memo_lanes() const override { return tree_.n_nodes(); }
-  int work_lanes() const override { return packed_size(p_) + 4 * p_; }
+  int work_lanes() const override {
+    return std::max(packed_size(p_) + 4 * p_, 2 * (tree_.n_nodes() * RowBlock::most + 1));
+  }
   int n_splits() const override { return tree_.n_nodes(); }
 
   void init(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
@@ -77,7 +81,7 @@ class TreeGate final : public Gate<W> {
       const Mask<W> passed = mask & passes(l, position);
       if (!any(passed)) continue;
       double* node = state + W * Index(l) * stride();
-      augment(node, nullptr, l, row, position, memo[l], rng, passed);
+      augment(node, l, row, position, memo[l], rng, passed);
       draw_phi(node, l, global, kernel, rng, passed, work);
       prior_->refresh_node(phi_of(node), scales(node), global, rng, passed);
     }
@@ -94,15 +98,54 @@ class TreeGate final : public Gate<W> {
     }
   }
 
-  void absorb(double* state, double* frozen, const Row& row, Lane<W> z, const Lane<W>* memo, Stream<W>& rng,
-              Mask<W> mask) const override {
-    if (!tree_.n_nodes()) return;
-    const Lane<W> position = position_of(z);
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const Mask<W> passed = mask & passes(l, position);
-      if (!any(passed)) continue;
-      augment(state + W * Index(l) * stride(), frozen ? frozen + W * Index(l) * node_sums() : nullptr, l, row, position,
-              memo[l], rng, passed);
+  void absorb(double* state, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* memo,
+              Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    const int n_nodes = tree_.n_nodes();
+    if (!n_nodes) return;
+    // All logits that a lane meets, node after node, in a queue of its own; one pass draws them all.
+    double* logits = reinterpret_cast<double*>(work);
+    double* omegas = logits + W * (n_nodes * RowBlock::most + 1);
+    Lane<W> position[RowBlock::most];
+    for (int t = 0; t < rows.n; ++t) position[t] = position_of(z[t]);
+    int length[W] = {};
+    for (int l = 0; l < n_nodes; ++l)
+      for (int t = 0; t < rows.n; ++t) {
+        const Mask<W> passed = mask & passes(l, position[t]);
+        for (int w = 0; w < W; ++w) {
+          logits[W * length[w] + w] = memo[t * n_nodes + l][w];
+          length[w] += passed[w];
+        }
+      }
+    Lane<W> count[1];
+    for (int w = 0; w < W; ++w) {
+      count[0].set(w, length[w]);
+      logits[W * length[w] + w] = 0.0;  // read, never used
+      length[w] = 0;
+    }
+    Stream<W> streams[1] = {rng};
+    polya_gamma_one_queue<W, 1>(streams, count, logits, omegas, 0, W);
+    rng = streams[0];
+
+    for (int l = 0; l < n_nodes; ++l) {
+      const double* passed_rows[RowBlock::most];
+      Lane<W> omega[RowBlock::most], kappa[RowBlock::most], scratch[RowBlock::most];
+      int n = 0;
+      for (int t = 0; t < rows.n; ++t) {
+        const Mask<W> passed = mask & passes(l, position[t]);
+        if (!any(passed)) continue;
+        for (int w = 0; w < W; ++w) {
+          omega[n].set(w, passed[w] ? omegas[W * length[w] + w] : 0.0);
+          length[w] += passed[w];
+        }
+        const Mask<W> left = position[t] < Lane<W>(tree_.node(l).middle);
+        kappa[n] = select(passed, select(left, Lane<W>(0.5), Lane<W>(-0.5)), Lane<W>(0.0));
+        passed_rows[n++] = rows.u[t];
+      }
+      for (double* sums : {state + W * Index(l) * stride(), frozen ? frozen + W * Index(l) * node_sums() : nullptr}) {
+        if (!sums || !n) continue;
+        accumulate_outer<W>(sums, p_, passed_rows, omega, n, scratch);
+        accumulate_rows<W>(h_of(sums), p_, passed_rows, kappa, n);
+      }
     }
   }
 
@@ -167,17 +210,12 @@ class TreeGate final : public Gate<W> {
     return (position >= Lane<W>(split.low)) & (position < Lane<W>(split.high));
   }
 
-  // omega ~ PG(1, psi); A += omega u u', h += kappa u in the node, and in `frozen` (A, h) unless null.
-  void augment(double* node, double* frozen, int l, const Row& row, Lane<W> position, Lane<W> psi, Stream<W>& rng,
+  // omega ~ PG(1, psi); A += omega u u', h += kappa u.
+  void augment(double* node, int l, const Row& row, Lane<W> position, Lane<W> psi, Stream<W>& rng,
                Mask<W> passed) const {
     const Mask<W> left = position < Lane<W>(tree_.node(l).middle);
     const Lane<W> omega = select(passed, polya_gamma_one<W>(rng, passed, psi), Lane<W>(0.0));
     const Lane<W> kappa = select(passed, select(left, Lane<W>(0.5), Lane<W>(-0.5)), Lane<W>(0.0));
-    accumulate(node, row, omega, kappa);
-    if (frozen) accumulate(frozen, row, omega, kappa);
-  }
-
-  void accumulate(double* node, const Row& row, Lane<W> omega, Lane<W> kappa) const {
     const int m = packed_size(p_);
     for (int i = 0; i < m; ++i) {
       double* a = node + W * i;

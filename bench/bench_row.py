@@ -1,6 +1,6 @@
 """One row of learning: the engine beside the same step in NumPy, microseconds a row.
 
-    pytest bench/bench_row.py --benchmark-enable --benchmark-group-by=group
+pytest bench/bench_row.py --benchmark-enable --benchmark-group-by=group
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, B905, RUF005
 """Print cpp/include/hsmoe/predictive/student_t_fit.hpp (needs mpmath, numpy and scipy).
 
 Mills' ratio m(z) = Phi(-z) / exp(-z^2/2) on [0, inf): rational fits in the relative error.
@@ -118,7 +119,11 @@ def fit_z(min_df=12.0, J=8, K=4, offset=3.0, z_max=6.4):
 def array(name, values):
     indent = {"initial_indent": "      ", "subsequent_indent": "      ", "width": 108}
     text = textwrap.fill(", ".join(repr(float(x)) for x in values), **indent)
-    return f"  static constexpr double {name} = {{\n{text}}};" if name else "      {" + text.strip() + "},"
+    return (
+        f"  static constexpr double {name} = {{\n{text}}};"
+        if name
+        else "      {" + text.strip() + "},"
+    )
 
 
 def table(name, c):
@@ -136,7 +141,9 @@ def emit(name, comment, n, alpha_min, w_max, J, relative=False):
     print(f"/// Errors of the fits: m {float(error_m):.1e} (relative), h {error_h:.1e}", end=" ")
     print(f"({'relative' if relative else 'absolute'} error of the tail).")
     print(f"struct {name} {{")
-    print(f"  static constexpr int shift = {int((alpha_min + 0.5) / 2)}, mills_degree = {n}, h_degree = {J};")
+    print(
+        f"  static constexpr int shift = {int((alpha_min + 0.5) / 2)}, mills_degree = {n}, h_degree = {J};"
+    )
     print(array(f"mills_p[{n}]", P))
     print(array(f"mills_q[{n + 1}]", Q))
     table("h", c)
@@ -153,7 +160,9 @@ def emit_quadrature():
 
 
 if __name__ == "__main__":
-    print("// Written by bench/derive_student_t.py; what the constants mean is said in student_t.hpp.")
+    print(
+        "// Written by bench/derive_student_t.py; what the constants mean is said in student_t.hpp."
+    )
     print("// clang-format off\n#pragma once\n\nnamespace hsmoe {\nnamespace student_t_fit {\n")
     emit("Accurate", "For student_t_cdf over lanes and for quantiles.", 10, 15.5, 60, 6)
     emit("Fast", "For the quadrature of the CRPS where df < 12.", 6, 7.5, 44, 4)

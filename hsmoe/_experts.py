@@ -34,12 +34,12 @@ class GaussianExpert:
     --------
     >>> import hsmoe
     >>> hsmoe.GaussianExpert(b0=0.05)
-    GaussianExpert(a0=2.0, b0=0.05, b0_shape=0.0, coefficient_variance=10.0)
+    GaussianExpert(a0=2.0, b0=0.05, b0_shape=1.0, coefficient_variance=10.0)
     """
 
     a0: float = 2.0
     b0: float = 0.1
-    b0_shape: float = 0.0
+    b0_shape: float = 1.0
     coefficient_variance: float = 10.0
 
     def __post_init__(self) -> None:

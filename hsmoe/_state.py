@@ -46,8 +46,8 @@ _AUTO_WARMUP_BOUNDS = (50, 1000)
 # phi is refreshed coordinate by coordinate after each row: O(p^2), no factorisation.
 _PHI_KERNEL = "sweep"
 
-# A rejuvenation scans the retained rows at least once, and while rows are few as often as it takes to
-# visit this many: early allocations decide which mode a run ends in.
+# A rejuvenation scans the retained rows at least once, and while rows are few as often as it takes
+# to visit this many: early allocations decide which mode a run ends in.
 _SCAN_ROWS = 500
 
 
@@ -73,13 +73,13 @@ def check_forgetting(forgetting: Any, retain: Any) -> float:
     value = check_number("forgetting", forgetting, 0.0, 1.0, closed=True)
     if value < 0.5:
         raise ValueError(
-            f"forgetting is {forgetting!r}; it is the share kept a row, from 0.5 to 1 (1: nothing is "
-            "forgotten); 0.999 remembers about 1,000 rows"
+            f"forgetting is {forgetting!r}; it is the share kept a row, from 0.5 to 1 (1: nothing "
+            "is forgotten); 0.999 remembers about 1,000 rows"
         )
     if value < 1 and (retain is None or retain == 0):
         raise ValueError(
-            f"forgetting is {forgetting!r} with retain={retain!r}; what decays are the rows that are "
-            "no longer retained: pass a positive retain, or forgetting=1"
+            f"forgetting is {forgetting!r} with retain={retain!r}; what decays are the rows that "
+            "are no longer retained: pass a positive retain, or forgetting=1"
         )
     return value
 

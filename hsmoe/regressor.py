@@ -47,13 +47,13 @@ class HSMoERegressor(OnlineMixture):
     ess_threshold : float
         Resample when the effective sample size falls below this share of the particles.
     retain : int or None
-        Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over these
-        rows draw their allocations anew; what is older lives on in sufficient statistics.  None: all
-        rows, the most exact, with cost and memory that grow; 0: never revise, plain particle
-        learning, whose answers depend on the seed.
+        Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over
+        these rows draw their allocations anew; what is older lives on in sufficient statistics.
+        None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
+        particle learning, whose answers depend on the seed.
     forgetting : float
-        Share of the statistics of older rows kept from a row to the next, for streams that drift: 1
-        forgets nothing, 0.999 about what is 1,000 rows past the retained ones.
+        Share of the statistics of older rows kept from a row to the next, for streams that drift:
+        1 forgets nothing, 0.999 about what is 1,000 rows past the retained ones.
     n_warmup : int or "auto"
         Number of first rows that fix the standardisation.  ``"auto"``: all rows of ``fit``; in
         ``partial_fit`` and ``prequential`` ten a feature, but at least 50 and at most 1000.

@@ -13,16 +13,25 @@ import pytest
 import hsmoe.random as hr
 
 PROJECT = Path(__file__).resolve().parent / "consumer"
-TOOLS = {"scikit_build_core": "scikit-build-core", "cython_cmake": "cython-cmake",
-         "Cython": "Cython", "pip": "pip"}
+TOOLS = {
+    "scikit_build_core": "scikit-build-core",
+    "cython_cmake": "cython-cmake",
+    "Cython": "Cython",
+    "pip": "pip",
+}
 
 
 def _missing():
     for module, name in TOOLS.items():
         if importlib.util.find_spec(module) is None:
             return f"{name} is not installed"
-    if not (os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
-            or shutil.which("clang") or shutil.which("cl")):
+    if not (
+        os.environ.get("CC")
+        or shutil.which("cc")
+        or shutil.which("gcc")
+        or shutil.which("clang")
+        or shutil.which("cl")
+    ):
         return "no C compiler"
     if not (shutil.which("cmake") or importlib.util.find_spec("cmake")):
         return "cmake is not installed"
@@ -40,11 +49,27 @@ def consumer(tmp_path_factory):
     source = work / "source"
     shutil.copytree(PROJECT, source)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [sys.executable, "-m", "pip", "install", "--no-build-isolation", "--no-deps",
-               "--no-index", "--disable-pip-version-check", "--target", str(work / "site"),
-               str(source)]
-    done = subprocess.run(command, cwd=work, env={**os.environ, "PATH": path},
-                          capture_output=True, text=True, timeout=600)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-build-isolation",
+        "--no-deps",
+        "--no-index",
+        "--disable-pip-version-check",
+        "--target",
+        str(work / "site"),
+        str(source),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=work,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     (built,) = [p for p in (work / "site").glob("consumer.*") if p.suffix in {".so", ".pyd"}]
     spec = importlib.util.spec_from_file_location("consumer", built)
@@ -56,11 +81,13 @@ def consumer(tmp_path_factory):
 def test_fill_is_the_python_function(consumer):
     got = consumer.fill(np.random.PCG64(3), 2.5, 1.0, 1000)
     np.testing.assert_array_equal(
-        got, hr.random_polyagamma(2.5, 1.0, size=1000, random_state=np.random.PCG64(3)))
+        got, hr.random_polyagamma(2.5, 1.0, size=1000, random_state=np.random.PCG64(3))
+    )
     h, z = np.tile([1.0, 0.4, 3.0, 7.5], 100), np.linspace(-5, 5, 400)
     np.testing.assert_array_equal(
         consumer.fill_pairs(np.random.PCG64(3), h, z),
-        hr.random_polyagamma(h, z, random_state=np.random.PCG64(3)))
+        hr.random_polyagamma(h, z, random_state=np.random.PCG64(3)),
+    )
 
 
 @pytest.mark.parametrize("h", [1.0, 1.5])

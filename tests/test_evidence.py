@@ -22,7 +22,7 @@ def _model(**parameters):
         n_experts=2,
         n_particles=150,
         standardize=False,
-        expert=hsmoe.GaussianExpert(a0=2.0, b0=0.1, coefficient_variance=10.0),
+        expert=hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0),
     )
     return hsmoe.HSMoERegressor(**(settings | parameters))
 

@@ -192,8 +192,9 @@ def test_neighbours_are_uncorrelated():
 @pytest.mark.parametrize("pair", [(0.4, 0.6), (1.0, 1.0), (0.25, 1.5)])
 def test_additivity(pair):
     n, z = 200_000, 1.3
-    x = sum(random_polyagamma(h, z, size=n, random_state=int(100 * h) + i)
-            for i, h in enumerate(pair))
+    x = sum(
+        random_polyagamma(h, z, size=n, random_state=int(100 * h) + i) for i, h in enumerate(pair)
+    )
     x.sort()
     rank = np.linspace(0, n - 1, 300).astype(int)
     distance = np.abs(_cdf(x[rank], sum(pair), z) - (rank + 0.5) / n).max()
@@ -400,8 +401,9 @@ def test_sources_of_randomness():
     assert np.all(first != random_polyagamma(size=5, random_state=legacy))
     assert np.all(random_polyagamma(size=5) != random_polyagamma(size=5))
     rng = np.random.default_rng(7)
-    assert np.all(random_polyagamma(size=5, random_state=rng)
-                  != random_polyagamma(size=5, random_state=rng))
+    assert np.all(
+        random_polyagamma(size=5, random_state=rng) != random_polyagamma(size=5, random_state=rng)
+    )
 
 
 @pytest.mark.parametrize("h", [1.0, 2.0, 0.7])
@@ -414,7 +416,8 @@ def test_a_longer_call_begins_like_a_shorter_one(h):
 def test_broadcasting_does_not_change_the_variates():
     expected = random_polyagamma(1, 0.5, size=(3, 4), random_state=1)
     assert_array_equal(
-        random_polyagamma(np.ones((3, 1)), np.full(4, 0.5), random_state=1), expected)
+        random_polyagamma(np.ones((3, 1)), np.full(4, 0.5), random_state=1), expected
+    )
 
 
 def test_integer_shapes_are_summed_alike_next_to_others():
@@ -440,8 +443,7 @@ def test_threads_may_share_a_generator():
         thread.join()
     assert len({r.tobytes() for r in results}) == 4
     again = np.random.default_rng(1)
-    alone = {random_polyagamma(1, 1.0, size=20_000, random_state=again).tobytes()
-             for _ in range(4)}
+    alone = {random_polyagamma(1, 1.0, size=20_000, random_state=again).tobytes() for _ in range(4)}
     assert {r.tobytes() for r in results} == alone
 
 

@@ -14,8 +14,18 @@ from numpy.testing import assert_allclose
 from hsmoe.random import random_polyagamma
 
 GOLDEN = Path(__file__).resolve().parent / "data" / "polyagamma_golden.json"
-CASES = [(1, 0), (1, 2.5), (1, -40), (2, 1), (0.3, 0), (0.01, 5), (3.7, 0.5), (12, 2000),
-         (300, 1.5), (1e6, 0.1)]
+CASES = [
+    (1, 0),
+    (1, 2.5),
+    (1, -40),
+    (2, 1),
+    (0.3, 0),
+    (0.01, 5),
+    (3.7, 0.5),
+    (12, 2000),
+    (300, 1.5),
+    (1e6, 0.1),
+]
 SEED = 20250101
 
 
@@ -27,8 +37,9 @@ def _stored():
     return json.loads(GOLDEN.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("case", _stored() if GOLDEN.exists() else [],
-                         ids=lambda c: f"h={c['h']}-z={c['z']}")
+@pytest.mark.parametrize(
+    "case", _stored() if GOLDEN.exists() else [], ids=lambda c: f"h={c['h']}-z={c['z']}"
+)
 def test_stream(case):
     assert_allclose(_draw(case["h"], case["z"]), case["values"], rtol=1e-12)
 

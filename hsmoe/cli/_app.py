@@ -216,9 +216,9 @@ def show(model: Path, plot: Path | None) -> None:
 @app.command()
 @click.option("--rows", type=click.IntRange(min=1), help="Stop after so many [default: all].")
 @click.option("--experts", default=4, show_default=True, type=click.IntRange(min=1))
-@click.option("--particles", default=64, show_default=True, type=click.IntRange(min=1))
+@click.option("--particles", default=48, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
-@click.option("--jobs", default=1, show_default=True, help="Threads; -1 for all processors.")
+@click.option("--jobs", default=-1, show_default=True, help="Threads; -1: all processors.")
 @click.option(
     "--output",
     type=_FILE,

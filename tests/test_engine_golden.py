@@ -1,7 +1,7 @@
 """Golden streams of the engine: the same seed gives the same numbers, at every SIMD level.
 
-The levels differ by rounding (fused multiply-adds), which grows along a stream; over these rows it
-stays below the tolerance.  To record anew after an intended change: python tests/test_engine_golden.py
+The levels differ by rounding (fused multiply-adds), which grows along a stream; over these rows
+it stays below the tolerance.  To record anew after an intended change, run this file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the installed distribution holds: licences, levels, stubs, and no vector code in the base."""
+"""What the installed distribution holds: licences, stubs, and no vector code in the base."""
 
 from __future__ import annotations
 

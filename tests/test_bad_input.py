@@ -284,6 +284,8 @@ def test_ctrl_c_leaves_the_model_as_it_was(method):
     model = HSMoERegressor(n_experts=4, n_particles=256, random_state=0)
     model.partial_fit(X[:100], y[:100])
     before = model.to_bytes()
+    # A test run in the background inherits SIGINT as ignored, and Python then leaves it so.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     began = time.perf_counter()
@@ -292,5 +294,6 @@ def test_ctrl_c_leaves_the_model_as_it_was(method):
             getattr(model, method)(X, y)
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, handler)
     assert time.perf_counter() - began < 5.0
     assert model.to_bytes() == before

@@ -7,6 +7,10 @@
 namespace hsmoe::bind {
 namespace {
 
+std::string position(bool stack, Index matrix, Index i) {
+  return stack ? "[" + std::to_string(matrix) + ", " + std::to_string(i) + "]" : "[" + std::to_string(i) + "]";
+}
+
 // L: (d, d) or (B, d, d); overwrite needs a writable C-contiguous float64 array (linalg.py sees to it).
 // All or nothing over the stack.
 py::array_t<double> update(const Doubles& given, const Doubles& x, int sign, bool overwrite) {
@@ -29,11 +33,11 @@ py::array_t<double> update(const Doubles& given, const Doubles& x, int sign, boo
   Index failed = -1;
   {
     py::gil_scoped_release release;
-    for (Index b = 0; b < B && failed < 0; ++b) {
-      for (Index i = 0; i < d; ++i) {
-        check_finite(f, ("x[" + std::to_string(stack ? b * d + i : i) + "]").c_str(), rows[b * d + i]);
-        check_positive(f, ("L[" + std::to_string(i) + "," + std::to_string(i) + "]").c_str(), factors[(b * d + i) * d + i]);
-      }
+    for (Index i = 0; i < B * d; ++i) {
+      const double x_i = rows[i], pivot = factors[i * d + i % d];
+      if (!std::isfinite(x_i)) detail::invalid(f, ("x" + position(stack, i / d, i % d)).c_str(), x_i, "finite");
+      if (!(pivot > 0) || !std::isfinite(pivot))
+        detail::invalid(f, ("the diagonal of L at " + position(stack, i / d, i % d)).c_str(), pivot, "positive and finite");
     }
     std::vector<double> work(std::size_t(3 * d)), old;
     // A downdate of a stack may fail half-way: keep what was there to put it back.

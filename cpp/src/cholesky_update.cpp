@@ -10,6 +10,13 @@ namespace {
 using Matrix = Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 using Vector = Eigen::Map<Eigen::VectorXd>;
 using ConstVector = Eigen::Map<const Eigen::VectorXd>;
+
+/// sqrt(a^2 + b^2); std::hypot, several times slower, where the squares leave the range of a double.
+inline double length(double a, double b) {
+  const double square = a * a + b * b;
+  return square > 1e-280 && square < 1e280 ? std::sqrt(square) : std::hypot(a, b);
+}
+
 }  // namespace
 
 bool cholesky_update(double* data, Index d, const double* x_data, int sign, double* work) {
@@ -20,7 +27,7 @@ bool cholesky_update(double* data, Index d, const double* x_data, int sign, doub
     // Column by column a Givens rotation of (L_jj, w_j) onto (r, 0), applied to (L_.j, w).
     w = x;
     for (Index j = 0; j < d; ++j) {
-      const double r = std::hypot(L(j, j), w[j]), c = L(j, j) / r, s = w[j] / r;
+      const double r = length(L(j, j), w[j]), c = L(j, j) / r, s = w[j] / r;
       L(j, j) = r;
       for (Index i = j + 1; i < d; ++i) {
         const double l = L(i, j);
@@ -40,7 +47,7 @@ bool cholesky_update(double* data, Index d, const double* x_data, int sign, doub
   Vector c(work + d, d), s(work + 2 * d, d);
   double alpha = std::sqrt(alpha_sq);
   for (Index j = d - 1; j >= 0; --j) {
-    const double r = std::hypot(alpha, w[j]);
+    const double r = length(alpha, w[j]);
     c[j] = alpha / r;
     s[j] = w[j] / r;
     alpha = r;

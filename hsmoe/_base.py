@@ -271,11 +271,12 @@ class OnlineMixture(ParameterMixin):
     def log_evidence_se_(self) -> float:
         """Monte Carlo standard error of ``log_evidence_`` from the spread between islands.
 
-        By the delta method, ``sd(Z_r) / (sqrt(R) mean(Z_r))``; NaN for a single island.
+        By the delta method, ``sd(Z_r) / (sqrt(R) mean(Z_r))``; NaN for a single island, and for
+        islands that forget at different rates and so are not replicates.
         """
-        _, engine, _ = self._view()
+        state, engine, _ = self._view()
         island = np.asarray(engine.island_log_evidence)
-        if island.size < 2:
+        if island.size < 2 or len(set(state.settings.forgetting)) > 1:
             return float("nan")
         evidence = np.exp(island - island.max())
         return float(evidence.std(ddof=1) / (np.sqrt(island.size) * evidence.mean()))

@@ -12,6 +12,9 @@ import numpy as np
 __all__ = ["check_integer", "check_number"]
 
 
+_LARGEST = 2**31 - 1  # what the engine counts with
+
+
 def check_integer(name: str, value: Any, minimum: int) -> int:
     """Return ``value`` as int, or raise ValueError naming the parameter."""
     try:
@@ -24,6 +27,8 @@ def check_integer(name: str, value: Any, minimum: int) -> int:
         ) from None
     if number < minimum:
         raise ValueError(f"{name} is {number}; it must be an integer of at least {minimum}")
+    if number > _LARGEST:
+        raise ValueError(f"{name} is {number}; it must be an integer of at most {_LARGEST}")
     return number
 
 

@@ -95,7 +95,8 @@ class EngineFactory(Protocol):
         retain: int,
         n_scans: int,
         scan_rows: int,
-        forgetting: float,
+        forgetting: FloatArray,
+        pool_memory: float,
         seeds: SeedArray,
     ) -> Engine: ...
 

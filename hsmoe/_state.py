@@ -50,6 +50,11 @@ _PHI_KERNEL = "sweep"
 # to visit this many: early allocations decide which mode a run ends in.
 _SCAN_ROWS = 500
 
+# forgetting="auto": the islands take these rates in turn and are pooled by the evidence of about the
+# last 100 rows.
+_AUTO_RATES = (0.999, 0.99, 1.0, 0.995)
+_AUTO_POOL_MEMORY = 0.99
+
 
 def resolve_n_jobs(n_jobs: Any) -> int:
     """Return the number of threads an ``n_jobs`` parameter asks for."""
@@ -68,20 +73,29 @@ def resolve_n_jobs(n_jobs: Any) -> int:
         ) from None
 
 
-def check_forgetting(forgetting: Any, retain: Any) -> float:
-    """Return the share of the frozen statistics kept from a row to the next."""
-    value = check_number("forgetting", forgetting, 0.0, 1.0, closed=True)
-    if value < 0.5:
-        raise ValueError(
-            f"forgetting is {forgetting!r}; it is the share kept a row, from 0.5 to 1 (1: nothing "
-            "is forgotten); 0.999 remembers about 1,000 rows"
-        )
-    if value < 1 and (retain is None or retain == 0):
+def resolve_forgetting(forgetting: Any, retain: Any, n_islands: int) -> tuple[float, ...]:
+    """Return the rate of each island: the share of the frozen statistics kept a row."""
+    if isinstance(forgetting, str) and forgetting == "auto":
+        if n_islands < 2:
+            raise ValueError(
+                f"forgetting is 'auto' with n_islands={n_islands}; islands try different rates: "
+                "pass n_islands of at least 2, or a number"
+            )
+        rates = tuple(_AUTO_RATES[r % len(_AUTO_RATES)] for r in range(n_islands))
+    else:
+        try:
+            rates = (check_number("forgetting", forgetting, 0.5, 1.0, closed=True),) * n_islands
+        except ValueError:
+            raise ValueError(
+                f"forgetting is {forgetting!r}; it must be 'auto' or the share kept a row, from "
+                "0.5 to 1 (1: nothing is forgotten); 0.999 remembers about 1,000 rows"
+            ) from None
+    if min(rates) < 1 and (retain is None or retain == 0):
         raise ValueError(
             f"forgetting is {forgetting!r} with retain={retain!r}; what decays are the rows that "
             "are no longer retained: pass a positive retain, or forgetting=1"
         )
-    return value
+    return rates
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class Settings:
     expert: Expert
     ess_threshold: float
     retain: int | None
-    forgetting: float
+    forgetting: tuple[float, ...]  # by island
     n_warmup: int | None  # None: "auto"
 
     @classmethod
@@ -121,11 +135,12 @@ class Settings:
             n_warmup = check_integer("n_warmup", n_warmup, 1)
         if not isinstance(given["standardize"], bool | np.bool_):
             raise ValueError(f"standardize is {given['standardize']!r}; it must be True or False")
+        n_islands = check_integer("n_islands", given["n_islands"], 1)
         return cls(
             parameters=given,
             n_experts=n_experts,
             n_particles=check_integer("n_particles", given["n_particles"], 1),
-            n_islands=check_integer("n_islands", given["n_islands"], 1),
+            n_islands=n_islands,
             tree=gate_tree(given["gate"], n_experts),
             gate_prior=resolve_gate_prior(given["gate_prior"]),
             expert=resolve_expert(given["expert"]),
@@ -133,13 +148,18 @@ class Settings:
                 "ess_threshold", given["ess_threshold"], 0.0, 1.0, closed=True
             ),
             retain=None if given["retain"] is None else check_integer("retain", given["retain"], 0),
-            forgetting=check_forgetting(given["forgetting"], given["retain"]),
+            forgetting=resolve_forgetting(given["forgetting"], given["retain"], n_islands),
             n_warmup=n_warmup,
         )
 
     @property
     def standardize(self) -> bool:
         return bool(self.parameters["standardize"])
+
+    @property
+    def pool_memory(self) -> float:
+        """How fast the evidence fades that pools the islands; replicates are pooled by all of it."""
+        return 1.0 if len(set(self.forgetting)) == 1 else _AUTO_POOL_MEMORY
 
     def warmup_rows(self, n_features: int) -> int:
         """Return how many rows fix the standardisation when rows arrive one by one."""
@@ -204,7 +224,8 @@ class LearnedState:
             retain=-1 if settings.retain is None else settings.retain,
             n_scans=1,
             scan_rows=_SCAN_ROWS,
-            forgetting=settings.forgetting,
+            forgetting=np.array(settings.forgetting),
+            pool_memory=settings.pool_memory,
             seeds=engine_seeds(self.seeds, settings.n_islands, settings.n_particles),
         )
 

@@ -51,9 +51,11 @@ class HSMoERegressor(OnlineMixture):
         these rows draw their allocations anew; what is older lives on in sufficient statistics.
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
         particle learning, whose answers depend on the seed.
-    forgetting : float
+    forgetting : float or "auto"
         Share of the statistics of older rows kept from a row to the next, for streams that drift:
-        1 forgets nothing, 0.999 about what is 1,000 rows past the retained ones.
+        1 forgets nothing, 0.999 about what is 1,000 rows past the retained ones.  ``"auto"``: the
+        islands take different rates and are pooled by their recent evidence; ``log_evidence_`` is
+        then the sum of the pooled log forecasts, and has no standard error.
     n_warmup : int or "auto"
         Number of first rows that fix the standardisation.  ``"auto"``: all rows of ``fit``; in
         ``partial_fit`` and ``prequential`` ten a feature, but at least 50 and at most 1000.

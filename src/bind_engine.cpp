@@ -1,5 +1,6 @@
 // The engine: convert, validate shapes, release the GIL, call.
-#include <chrono>
+#include <algorithm>
+#include <limits>
 
 #include <hsmoe/filter/engine.hpp>
 
@@ -51,7 +52,7 @@ PhiKernel phi_kernel(const std::string& name) {
 std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int expert_dim, int gate_dim,
                               const Indices& tree, const Indices& leaves, const py::dict& gate_prior,
                               const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_scans, Index scan_rows,
-                              double forgetting, const Words& seeds) {
+                              const Doubles& forgetting, double pool_memory, const Words& seeds) {
   check_at_least("Engine", "n_experts", n_experts, 1);
   check_at_least("Engine", "n_particles", n_particles, 1);
   check_at_least("Engine", "n_islands", n_islands, 1);
@@ -73,7 +74,8 @@ std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int
   c.retain = retain;
   c.n_scans = n_scans;
   c.scan_rows = scan_rows;
-  c.forgetting = forgetting;
+  c.forgetting.assign(forgetting.data(), forgetting.data() + forgetting.size());
+  c.pool_memory = pool_memory;
   return make_engine(c, std::vector<std::uint64_t>(seeds.data(), seeds.data() + seeds.size()));
 }
 
@@ -177,6 +179,8 @@ py::dict get_state(const Engine& e) {
   out["particles"] = to_array(s.particles, {R, N, Index(s.particles.size()) / (R * N)});
   out["log_weight"] = to_array(s.log_weight, {R, N});
   out["island_log_evidence"] = to_array(s.island_log_evidence, {R});
+  out["log_share"] = to_array(s.log_share, {R});
+  out["log_evidence"] = to_array(std::vector<double>{s.log_evidence}, {1});
   out["streams"] = to_array(s.streams, {R, N + 1, 4});
   const Index width = e.config().expert_dim + 1, n = Index(s.retained_xy.size()) / width;
   out["first_retained"] = to_array(std::vector<Index>{s.first_retained}, {1});
@@ -211,6 +215,10 @@ void set_state(Engine& e, const py::dict& d) {
   s.particles = state_array<double>(d, "particles");
   s.log_weight = state_array<double>(d, "log_weight");
   s.island_log_evidence = state_array<double>(d, "island_log_evidence");
+  s.log_share = state_array<double>(d, "log_share");
+  const auto log_evidence = state_array<double>(d, "log_evidence");
+  if (log_evidence.size() != 1) throw InvalidArgument("Engine.set_state: array 'log_evidence' must hold one number");
+  s.log_evidence = log_evidence[0];
   s.streams = state_array<std::uint64_t>(d, "streams");
   const auto row = state_array<Index>(d, "resampling_row"), island = state_array<Index>(d, "resampling_island"),
              unique = state_array<Index>(d, "resampling_unique");
@@ -228,7 +236,8 @@ void bind_engine(py::module_& m) {
   py::class_<Engine>(m, "Engine", py::module_local())
       .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
            "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "retain"_a = Index(0),
-           "n_scans"_a = 1, "scan_rows"_a = Index(0), "forgetting"_a = 1.0, "seeds"_a)
+           "n_scans"_a = 1, "scan_rows"_a = Index(0), "forgetting"_a = Doubles(0),
+           "pool_memory"_a = 1.0, "seeds"_a)
       .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
         return learn(e, X, U, y, n_jobs, nullptr);
       }, "X"_a, "U"_a, "y"_a, "n_jobs"_a)

@@ -36,7 +36,8 @@ EngineConfig config(Index retain) {
   c.leaves = {2, 0, 1};
   c.gate_prior = HorseshoeOptions{};
   c.retain = retain;
-  c.forgetting = retain > 0 ? 0.99 : 1.0;
+  if (retain > 0) c.forgetting = {0.99, 1.0};
+  if (retain > 0) c.pool_memory = 0.99;
   c.expert.b0_shape = retain ? 1.0 : 0.0;
   return c;
 }

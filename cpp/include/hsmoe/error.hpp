@@ -17,11 +17,6 @@ struct NumericalError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Raised by the row loop when the caller's interrupt hook asked it to stop.
-struct Interrupted : std::exception {
-  const char* what() const noexcept override { return "interrupted"; }
-};
-
 namespace detail {
 template <class T>
 [[noreturn]] inline void invalid(const char* function, const char* name, const T& value,

@@ -49,6 +49,7 @@ class Expert {
                         double* counts) const = 0;
   /// Whether the numbers of a lane can be the state of a particle (read from a file).
   virtual bool plausible(const double* state, int lane) const = 0;
+  virtual bool plausible_sums(const double* sums, int lane) const = 0;
 };
 
 }  // namespace hsmoe

@@ -165,12 +165,21 @@ class GaussianExpert final : public Expert<W> {
       counts[k] = 2 * (shape - options_.a0);
     }
   }
+  bool plausible_sums(const double* sums, int lane) const override {
+    for (int k = 0; k < K_; ++k, sums += W * sum_stride()) {
+      for (int j = 0; j <= d_; ++j)
+        if (!(sums[W * packed_index(j, j) + lane] >= 0)) return false;
+      if (!(sums[W * packed_size(d_ + 1) + lane] >= 0)) return false;
+    }
+    return true;
+  }
+
   bool plausible(const double* state, int lane) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
       const double* pivot = state + lane;
       for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j)
         if (!(*pivot > 0)) return false;
-      if (!(a(state)[lane] > 0 && b(state)[lane] > 0)) return false;
+      if (!(a(state)[lane] >= options_.a0 && b(state)[lane] > 0)) return false;
     }
     return state[lane] > 0;  // b0
   }

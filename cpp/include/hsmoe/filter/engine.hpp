@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <hsmoe/expert/gaussian_options.hpp>
-#include <hsmoe/gate/gate.hpp>
+#include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/prior/prior_options.hpp>
 #include <hsmoe/types.hpp>
 
@@ -26,7 +26,8 @@ struct EngineConfig {
   Index retain = 0;         // rows that sweeps may revise; 0: none (plain particle learning); -1: all
   int n_scans = 1;          // Gibbs scans at a rejuvenation, at least
   Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
-  double forgetting = 1.0;  // decay of the frozen statistics a row
+  std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)
+  double pool_memory = 1.0;        // islands are pooled by evidence that decays so much a row
 };
 
 /// n rows of designs with their leading ones, row-major.
@@ -61,6 +62,8 @@ struct EngineState {
   std::vector<double> particles;            // (islands, particles, fields), frozen sums last
   std::vector<double> log_weight;           // (islands, particles), normalised by island
   std::vector<double> island_log_evidence;  // (islands)
+  std::vector<double> log_share;            // (islands), normalised
+  double log_evidence = 0.0;
   std::vector<std::uint64_t> streams;       // (islands, particles + 1, 4); the last of an island is its own
   std::vector<ResamplingEvent> resampling_log;
   Index first_retained = 0;                             // stream index of the first row below

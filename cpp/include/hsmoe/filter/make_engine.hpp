@@ -1,6 +1,10 @@
 // Builds an engine from its configuration: the one place that knows every kind of expert, gate and prior.
 #pragma once
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
+
 #include <hsmoe/expert/gaussian.hpp>
 #include <hsmoe/filter/particle_filter.hpp>
 #include <hsmoe/gate/tree_gate.hpp>
@@ -8,6 +12,15 @@
 #include <hsmoe/prior/normal.hpp>
 
 namespace hsmoe {
+
+/// Bytes of memory of this machine; infinite where it cannot be asked.
+inline double physical_memory() {
+#if defined(_SC_PHYS_PAGES)
+  return double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
+#else
+  return std::numeric_limits<double>::infinity();
+#endif
+}
 
 template <int W>
 std::unique_ptr<GatePrior<W>> make_prior(const PriorOptions& options, int n_nodes, int dim) {
@@ -22,11 +35,33 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   check_at_least("Engine", "n_islands", c.n_islands, 1);
   check_at_least("Engine", "expert_dim", c.expert_dim, 1);
   check_at_least("Engine", "gate_dim", c.gate_dim, 1);
+  // Packed triangles are counted in int; a state that large would not fit in memory anyway.
+  constexpr int widest = 20000;
+  if (c.expert_dim > widest) detail::invalid("Engine", "expert_dim", c.expert_dim, "at most 20000: choose fewer expert_features");
+  if (c.gate_dim > widest) detail::invalid("Engine", "gate_dim", c.gate_dim, "at most 20000: choose fewer gate_features");
+  const double doubles = double(c.n_islands) * (c.n_particles + W) * c.n_experts *
+                         ((0.5 * c.expert_dim + 2) * (c.expert_dim + 1) * (c.retain > 0 ? 2 : 1) +
+                          (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) * (c.retain > 0 ? 2 : 1));
+  if (doubles > 2e9 && doubles * 8 > 0.9 * physical_memory())
+    throw InvalidArgument("Engine: " + std::to_string(c.n_islands) + " islands of " + std::to_string(c.n_particles) +
+                          " particles with " + std::to_string(c.n_experts) + " experts over " + std::to_string(c.expert_dim) +
+                          " columns need about " + std::to_string(Index(doubles * 8 / 1e9)) +
+                          " GB, more than this machine has: choose fewer particles, experts or columns");
+  if (double(c.n_experts) * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) > 2e9 ||
+      double(c.n_experts) * (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) > 2e9)
+    throw InvalidArgument("Engine: a particle of " + std::to_string(c.n_experts) + " experts over " +
+                          std::to_string(c.expert_dim) + " columns is too large: choose fewer experts or columns");
   check_between("Engine", "ess_threshold", c.ess_threshold, 0.0, 1.0);
   check_at_least("Engine", "retain", c.retain, Index(-1));
   check_at_least("Engine", "n_scans", c.n_scans, 1);
   check_at_least("Engine", "scan_rows", c.scan_rows, Index(0));
-  check_between("Engine", "forgetting", c.forgetting, 1e-3, 1.0);
+  check_between("Engine", "pool_memory", c.pool_memory, 1e-3, 1.0);
+  for (double rate : c.forgetting) check_between("Engine", "forgetting", rate, 1e-3, 1.0);
+  for (double rate : c.forgetting)
+    if (rate < 1.0 && c.retain <= 0)
+      detail::invalid("Engine", "forgetting", rate, "1 unless retain is positive: what decays are rows no longer retained");
+  if (!c.forgetting.empty() && Index(c.forgetting.size()) != c.n_islands)
+    detail::invalid("Engine", "forgetting", c.forgetting.size(), "one rate an island");
   Tree tree(c.tree, c.leaves);
   if (tree.n_experts() != c.n_experts)
     detail::invalid("Engine", "leaves", tree.n_experts(), "as many as n_experts");

@@ -12,6 +12,11 @@
 // kernel for the posterior, hence exact.  Rows leave the buffer only in a scan: their fresh contributions
 // join the frozen sums, so no particle stores a history.  A scan is forced when 2 * retain rows have gathered.
 //
+// Islands are pooled by their evidence, share_r ~ Z_r, so that log Z = log mean_r Z_r.  Where islands differ in
+// how fast they forget, the evidence that shares them decays too, as in dynamic model averaging (Raftery,
+// Karny & Ettler 2010): log share <- pool_memory (log share + log p_r(y)), and log Z is the sum of the pooled
+// log forecasts.
+//
 // Steps 1, 3 and 4 run over blocks of W particles on any number of threads; they make
 // one pass over the block from a row to the next.  Step 2 is serial and in particle order: the same bits for any thread count.
 // Row by row and in chunks is the same code path, hence the same bits.
@@ -29,6 +34,7 @@
 #include <hsmoe/filter/row_buffer.hpp>
 #include <hsmoe/filter/thread_pool.hpp>
 #include <hsmoe/filter/weights.hpp>
+#include <hsmoe/gate/gate.hpp>
 
 namespace hsmoe {
 
@@ -53,7 +59,7 @@ class ParticleFilter final : public Engine {
   std::vector<double> gate_inclusion() const override;
   std::vector<double> expert_counts() const override;
   ParticleReport particle(Index i) const override;
-  double log_evidence() const override { return pooled_log_evidence(population_.island_log_evidence); }
+  double log_evidence() const override { return population_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return population_.island_log_evidence; }
   std::vector<double> ess() const override;
   const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
@@ -72,6 +78,8 @@ class ParticleFilter final : public Engine {
     std::vector<std::uint64_t> island_streams;     // 4 words an island
     std::vector<double> log_weight;                // (islands, particles), normalised by island
     std::vector<double> island_log_evidence;
+    std::vector<double> log_share;                 // of the islands in a forecast, normalised
+    double log_evidence = 0.0;                     // of the pooled forecasts
     RowBuffer buffer;
     std::vector<Index> frozen_until;  // by island: rows before are in the frozen sums
     std::vector<Index> swept_at;      // by island: row of the last scan
@@ -94,7 +102,7 @@ class ParticleFilter final : public Engine {
   Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
   double* weights_of(Index island) { return weight_.data() + island * n_particles(); }
-  static double pooled_log_evidence(const std::vector<double>& island);
+  double share_out(const std::vector<double>& growth);
   std::vector<double> pooled_weights() const;
   std::vector<Scratch> scratches(int n_threads) const;
   template <class PerRow>  // per_row(row index, mixture view, workspace)

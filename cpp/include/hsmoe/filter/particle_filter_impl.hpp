@@ -13,7 +13,7 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
       gate_(std::move(gate)),
       population_{ParticleStore<W>(config.n_islands, config.n_particles,
                                    core_fields() + (freezes() ? expert_->sum_fields() + gate_->sum_fields() : 0)),
-                  {}, {}, {}, {}, RowBuffer(config.expert_dim, config.gate_dim),
+                  {}, {}, {}, {}, {}, 0.0, RowBuffer(config.expert_dim, config.gate_dim),
                   std::vector<Index>(config.n_islands, 0), std::vector<Index>(config.n_islands, 0)},
       memory_lanes_(config.n_experts + gate_->memo_lanes()) {
   const Index N = n_particles(), R = n_islands();
@@ -24,6 +24,7 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
   p.island_streams.resize(std::size_t(R) * 4);
   p.log_weight.assign(std::size_t(R * N), -std::log(double(N)));
   p.island_log_evidence.assign(std::size_t(R), 0.0);
+  p.log_share.assign(std::size_t(R), -std::log(double(R)));
   memory_.assign(std::size_t(p.store.n_blocks() * memory_lanes_ * W), 0.0);
   increment_.assign(std::size_t(R * N), 0.0);
   weight_.assign(std::size_t(R * N), 1.0 / double(N));
@@ -192,12 +193,12 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
   std::unique_ptr<ForecastBatch> batch;
   if (forecast) batch = std::make_unique<ForecastBatch>(R * N, config_.n_experts, rows.n, pool.size());
 
-  // A single row cannot fail once it has begun to change anything, and it is never interrupted.
+  // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Population> undo;
   const Index n_rows_before = n_rows_, n_events_before = Index(resampling_log_.size());
   if (rows.n > 1) undo = std::make_unique<Population>(population_);
 
-  std::vector<double> growth(R), share(R);
+  std::vector<double> growth(R);
   std::vector<double> uu[2] = {scratch[0].uu, scratch[0].uu};
   auto last_poll = std::chrono::steady_clock::now();
   try {
@@ -208,13 +209,9 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
     for (Index i = 0; i < rows.n; ++i) {
       const Index slot = batch ? i % batch->slots() : 0;
       if (batch) batch->close(slot, pooled_weights(), row.y);
-      const double before = log_evidence();
-      for (Index r = 0; r < R; ++r) share[r] = population_.island_log_evidence[r] - before - std::log(double(R));
       reweight_islands(i, growth);
-      if (forecast && forecast->log_density) {
-        for (Index r = 0; r < R; ++r) share[r] += growth[r];
-        forecast->log_density[i] = hsmoe::log_sum_exp(share.data(), R);
-      }
+      const double log_density = share_out(growth);
+      if (forecast && forecast->log_density) forecast->log_density[i] = log_density;
       if (path.log_evidence) path.log_evidence[i] = log_evidence();
       if (path.ess) {
         path.ess[i] = 0.0;
@@ -240,9 +237,9 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
       row = next;
       ++n_rows_;
       finish_sweeps();
-      if (poll && more) {
+      if (poll && rows.n > 1) {
         const auto now = std::chrono::steady_clock::now();
-        if (now - last_poll > std::chrono::milliseconds(20)) {
+        if (!more || now - last_poll > std::chrono::milliseconds(20)) {
           poll();
           last_poll = now;
         }
@@ -258,20 +255,27 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
   }
 }
 
+/// Take the forecasts of the islands for a row into their shares; returns the log density of the pooled one.
 template <int W>
-double ParticleFilter<W>::pooled_log_evidence(const std::vector<double>& island) {
-  return hsmoe::log_sum_exp(island.data(), Index(island.size())) - std::log(double(island.size()));
+double ParticleFilter<W>::share_out(const std::vector<double>& growth) {
+  std::vector<double>& share = population_.log_share;
+  const Index R = n_islands();
+  for (Index r = 0; r < R; ++r) share[r] += growth[r];
+  const double log_density = hsmoe::log_sum_exp(share.data(), R);
+  for (double& v : share) v = config_.pool_memory * (v - log_density);
+  const double total = hsmoe::log_sum_exp(share.data(), R);
+  for (double& v : share) v -= total;
+  population_.log_evidence += log_density;
+  return log_density;
 }
 
 template <int W>
 std::vector<double> ParticleFilter<W>::pooled_weights() const {
   const Index N = n_particles();
-  const std::vector<double>& evidence = population_.island_log_evidence;
-  const double total = hsmoe::log_sum_exp(evidence.data(), n_islands());
   std::vector<double> w(population_.log_weight.size());
   for (Index r = 0; r < n_islands(); ++r)
     for (Index i = 0; i < N; ++i)
-      w[r * N + i] = std::exp(population_.log_weight[r * N + i] + (evidence[r] - total));
+      w[r * N + i] = std::exp(population_.log_weight[r * N + i] + population_.log_share[r]);
   return w;
 }
 

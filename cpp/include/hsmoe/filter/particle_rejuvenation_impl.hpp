@@ -16,7 +16,7 @@ Index ParticleFilter<W>::freeze_before(Index island) const {
 template <int W>
 void ParticleFilter<W>::plan_sweeps() {
   for (Index r = 0; r < n_islands(); ++r) {
-    const bool full = freezes() && n_rows_ + 1 - population_.frozen_until[r] >= 2 * config_.retain;
+    const bool full = freezes() && (n_rows_ + 1 - population_.frozen_until[r]) / 2 >= config_.retain;
     sweep_[r] = char(config_.retain != 0 && (resampled_[r] || full));
   }
 }
@@ -60,8 +60,9 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   double* expert_sums = reinterpret_cast<double*>(draw + expert_->draw_lanes());
   double* frozen_expert = freezes() ? state + W * core_fields() : nullptr;
   double* frozen_gate = freezes() ? frozen_expert + W * Index(expert_->sum_fields()) : nullptr;
-  if (freezes() && config_.forgetting < 1.0) {
-    const double decay = std::pow(config_.forgetting, double(n_rows_ + 1 - population_.swept_at[island]));
+  const double forgetting = config_.forgetting.empty() ? 1.0 : config_.forgetting[std::size_t(island)];
+  if (freezes() && forgetting < 1.0) {
+    const double decay = std::pow(forgetting, double(n_rows_ + 1 - population_.swept_at[island]));
     for (Index f = 0; f < W * Index(expert_->sum_fields() + gate_->sum_fields()); ++f) frozen_expert[f] *= decay;
   }
   const RowBuffer& buffer = population_.buffer;

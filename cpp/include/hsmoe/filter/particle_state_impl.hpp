@@ -23,6 +23,8 @@ EngineState ParticleFilter<W>::state() const {
   }
   s.log_weight = population_.log_weight;
   s.island_log_evidence = population_.island_log_evidence;
+  s.log_share = population_.log_share;
+  s.log_evidence = population_.log_evidence;
   s.resampling_log = resampling_log_;
   s.first_retained = population_.buffer.first();
   s.retained_xy = population_.buffer.all_xy();
@@ -44,6 +46,9 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   require(Index(s.log_weight.size()) == R * N, "log_weight", "has the wrong size");
   require(Index(s.island_log_evidence.size()) == R, "island_log_evidence", "has the wrong size");
   for (double v : s.particles) require(std::isfinite(v), "particles", "holds a value that is not finite");
+  require(Index(s.log_share.size()) == R && std::abs(hsmoe::log_sum_exp(s.log_share.data(), R)) < 1e-6, "log_share",
+          "is not the logarithm of shares that sum to one");
+  require(std::isfinite(s.log_evidence), "log_evidence", "is not finite");
   for (double v : s.island_log_evidence) require(std::isfinite(v), "island_log_evidence", "holds a value that is not finite");
   for (Index i = 0; i < R * (N + 1); ++i) {
     const std::uint64_t* w = s.streams.data() + i * 4;
@@ -60,11 +65,13 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   for (double v : s.retained_u) require(std::isfinite(v), "retained_u", "holds a value that is not finite");
   require(Index(s.frozen_until.size()) == R, "frozen_until", "has the wrong size");
   require(Index(s.swept_at.size()) == R, "swept_at", "has the wrong size");
-  require(config_.retain != 0 ? s.first_retained + n_retained == s.n_rows : n_retained == 0, "retained_xy",
+  require(s.first_retained >= 0 && s.first_retained <= s.n_rows, "first_retained", "lies outside the stream");
+  require(config_.retain != 0 ? n_retained == s.n_rows - s.first_retained : n_retained == 0, "retained_xy",
           "does not end with the last row");
   for (Index r = 0; r < R; ++r) {
     require(config_.retain == 0 || (s.frozen_until[r] >= s.first_retained && s.frozen_until[r] <= s.n_rows), "frozen_until",
             "lies outside the retained rows");
+    require(freezes() || s.frozen_until[r] == 0, "frozen_until", "must be 0 where nothing is frozen");
     require(s.swept_at[r] >= 0 && s.swept_at[r] <= s.n_rows, "swept_at", "lies outside the stream");
   }
   Population p = population_;
@@ -78,11 +85,19 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
       require(expert_->plausible(state, p.store.lane_of(i)) &&
                   gate_->plausible(state + W * Index(expert_->fields()), p.store.lane_of(i)),
               "particles", "holds numbers that no particle can have");
+      if (freezes()) {
+        const double* sums = state + W * core_fields();
+        require(expert_->plausible_sums(sums, p.store.lane_of(i)) &&
+                    gate_->plausible_sums(sums + W * Index(expert_->sum_fields()), p.store.lane_of(i)),
+                "particles", "holds frozen sums that no rows can have");
+      }
     }
     std::copy_n(s.streams.begin() + (r * (N + 1) + N) * 4, 4, p.island_streams.begin() + r * 4);
   }
   p.log_weight = s.log_weight;
   p.island_log_evidence = s.island_log_evidence;
+  p.log_share = s.log_share;
+  p.log_evidence = s.log_evidence;
   p.buffer.assign(s.first_retained, s.retained_xy, s.retained_u);
   p.frozen_until = s.frozen_until;
   p.swept_at = s.swept_at;

@@ -1,11 +1,13 @@
 // Threads for one call: fork-join over a fixed partition of the work.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -20,8 +22,17 @@ class ThreadPool {
  public:
   using Work = std::function<void(Index, Index, int)>;
 
-  explicit ThreadPool(int n_threads) : n_(n_threads < 1 ? 1 : n_threads) {
-    for (int t = 1; t < n_; ++t) workers_.emplace_back([this, t] { serve(t); });
+  /// At most one thread a processor; fewer where the system refuses to start more.  How the work is
+  /// divided never shows in a result.
+  explicit ThreadPool(int n_threads) {
+    const int processors = int(std::thread::hardware_concurrency());
+    const int wanted = std::max(1, std::min(n_threads, std::max(processors, 4)));
+    try {
+      workers_.reserve(std::size_t(wanted));
+      for (int t = 1; t < wanted; ++t) workers_.emplace_back([this, t] { serve(t); });
+    } catch (const std::system_error&) {
+    }
+    n_ = int(workers_.size()) + 1;
   }
   ~ThreadPool() {
     {
@@ -64,6 +75,8 @@ class ThreadPool {
     if (spins > 4000) std::this_thread::yield();
 #if defined(__x86_64__)
     else __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    else __asm__ __volatile__("isb");
 #endif
   }
   void part(int t) {
@@ -91,7 +104,7 @@ class ThreadPool {
     }
   }
 
-  int n_;
+  int n_ = 1;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;

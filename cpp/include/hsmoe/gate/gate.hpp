@@ -2,13 +2,11 @@
 // the filter knows nothing else of it.
 #pragma once
 
+#include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/random/stream.hpp>
 #include <hsmoe/row.hpp>
 
 namespace hsmoe {
-
-/// How phi is refreshed after a row: both leave p(phi, scales | statistics) invariant.
-enum class PhiKernel { sweep, block };
 
 template <int W>
 class Gate {
@@ -40,6 +38,7 @@ class Gate {
                         double* global_scale) const = 0;
   /// Whether the numbers of a lane can be the state of a particle (read from a file).
   virtual bool plausible(const double* state, int lane) const = 0;
+  virtual bool plausible_sums(const double* sums, int lane) const = 0;
 };
 
 }  // namespace hsmoe

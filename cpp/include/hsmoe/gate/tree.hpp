@@ -14,7 +14,6 @@ namespace hsmoe {
 
 struct TreeNode {
   int low, middle, high;
-  int left, right;       // child: >= 0 a node, < 0 the leaf at position -1 - child
   double log_leaf_odds;  // log(leaves left / leaves right)
 };
 
@@ -36,7 +35,7 @@ class Tree {
     }
     position_.resize(K);
     for (int i = 0; i < K; ++i) position_[leaf_expert_[i]] = i;
-    if (K > 1 && build(nodes, 0, int(K)) != 0) throw InvalidArgument("Tree: the first node must be the root");
+    build(nodes, 0, int(K));
     if (Index(nodes_.size()) != K - 1) throw InvalidArgument("Tree: nodes are left over");
   }
 
@@ -47,19 +46,18 @@ class Tree {
   int position_of(int expert) const { return position_[expert]; }
 
  private:
-  int build(const std::vector<Index>& rows, int low, int high) {
-    if (high - low == 1) return -1 - low;
+  // Append the nodes over leaves low ... high-1, checking that they are in preorder.
+  void build(const std::vector<Index>& rows, int low, int high) {
+    if (high - low == 1) return;
     const int l = int(nodes_.size());
     const Index* row = rows.data() + 3 * l;
     if (3 * std::size_t(l) >= rows.size() || row[0] != low || row[2] != high || row[1] <= low || row[1] >= high)
       throw InvalidArgument("Tree: node " + std::to_string(l) + " must be (" + std::to_string(low) + ", middle, " +
                             std::to_string(high) + ") with middle strictly between");
     const int middle = int(row[1]);
-    nodes_.push_back({low, middle, high, 0, 0, std::log(double(middle - low) / double(high - middle))});
-    const int left = build(rows, low, middle), right = build(rows, middle, high);
-    nodes_[l].left = left;
-    nodes_[l].right = right;
-    return l;
+    nodes_.push_back({low, middle, high, std::log(double(middle - low) / double(high - middle))});
+    build(rows, low, middle);
+    build(rows, middle, high);
   }
 
   std::vector<TreeNode> nodes_;

@@ -177,6 +177,13 @@ class TreeGate final : public Gate<W> {
     }
     *global_scale = tree_.n_nodes() ? prior_->global_scale(global, lane) : std::numeric_limits<double>::quiet_NaN();
   }
+  bool plausible_sums(const double* sums, int lane) const override {
+    for (int l = 0; l < tree_.n_nodes(); ++l)
+      for (int j = 0; j < p_; ++j)
+        if (!(sums[W * (Index(l) * node_sums() + packed_index(j, j)) + lane] >= 0)) return false;
+    return true;
+  }
+
   bool plausible(const double* state, int lane) const override {
     const double* global = global_of(state);
     for (int l = 0; l < tree_.n_nodes(); ++l) {

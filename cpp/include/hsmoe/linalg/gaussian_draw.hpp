@@ -23,7 +23,7 @@ inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>
     }
     Lane<W> s = Lane<W>::load(A + W * packed_index(i, i)) + D[i];
     for (int k = 0; k < i; ++k) s -= Li[k] * Li[k];
-    Li[i] = 1.0 / sqrt(s);
+    Li[i] = 1.0 / sqrt(max(s, D[i]));  // A is positive semi-definite: no pivot is below D_i, but for rounding
     Lane<W> t = h[i];
     for (int k = 0; k < i; ++k) t -= Li[k] * y[k];
     y[i] = t * Li[i];

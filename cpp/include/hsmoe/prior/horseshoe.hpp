@@ -12,6 +12,8 @@
 // printed in arXiv 2601.09043: every coefficient penalised, zero means, no slab, tau0 = 1.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <hsmoe/error.hpp>
@@ -26,17 +28,14 @@ class Horseshoe final : public GatePrior<W> {
  public:
   Horseshoe(int n_nodes, int dim, const HorseshoeOptions& o)
       : GatePrior<W>(n_nodes, dim),
+        checked_(check(o)),
         first_(o.penalise_intercept ? 0 : 1),
         n_penalised_(n_nodes * (dim - first_)),
         inv_tau0_sq_(1 / (o.tau0 * o.tau0)),
         slab_(o.slab),
         slab_precision_(1 / (o.slab * o.slab)),
         intercept_precision_(1 / (o.intercept_sd * o.intercept_sd)),
-        tau_(o.tau0, o.slab, n_penalised_) {
-    check_positive("Horseshoe", "tau0", o.tau0);
-    check_positive("Horseshoe", "intercept_sd", o.intercept_sd);
-    if (!(o.slab > 0)) detail::invalid("Horseshoe", "slab", o.slab, "positive (infinity: no slab)");
-  }
+        tau_(o.tau0, o.slab, n_penalised_) {}
 
   int node_fields() const override { return 2 * this->dim_; }  // 1/lambda^2 (dim), 1/nu (dim)
   int global_fields() const override { return 2; }             // 1/tau^2, 1/xi
@@ -55,22 +54,23 @@ class Horseshoe final : public GatePrior<W> {
     bounded(exponential<W>(rng, mask) / (inv_tau0_sq_ + inv_tau_sq)).store(global + W);
   }
 
+  // lambda ~ C+(0, 1) tilted by 1 / sqrt(1 + c^2 lambda^2), c = tau / slab, by inversion: with v uniform
+  //   c < 1: a = arccos c,  lambda = sin(a v) / sqrt(sin(a (1 + v)) sin(a (1 - v)))
+  //   c > 1: the same with sinh and a = arccosh c      c = 0: tan(pi v / 2)
+  // (the tilted cdf is arctan(lambda s / sqrt(1 + c^2 lambda^2)) / a, s = sqrt(1 - c^2), and its hyperbolic form).
   void draw_node(double* node, const double* global, Stream<W>& rng, Mask<W> mask) const override {
-    const Lane<W> c_sq = slab_precision_ / Lane<W>::load(global);  // tau^2 / slab^2
+    const Lane<W> tau_sq = 1.0 / Lane<W>::load(global);
     for (int j = 0; j < this->dim_; ++j) {
-      // lambda ~ C+(0, 1) tilted by 1 / sqrt(1 + c^2 lambda^2), by rejection.
-      Lane<W> lambda_sq(1.0);
-      for (Mask<W> todo = mask; any(todo);) {
-        Lane<W> s, c;
-        sincos_turn(0.25 * uniform<W>(rng, todo), s, c);
-        const Lane<W> l = s / c, u = uniform<W>(rng, todo);
-        const Mask<W> accept = todo & (u * u * (1.0 + c_sq * l * l) < Lane<W>(1.0));
-        lambda_sq = select(accept, l * l, lambda_sq);
-        todo = todo & !accept;
+      Lane<W> inv_lambda_sq(1.0), inv_nu(1.0);  // unused for an intercept that is not penalised
+      if (j >= first_) {
+        const Lane<W> v = uniform<W>(rng, mask);
+        for (int w = 0; w < W; ++w)
+          if (mask[w]) inv_lambda_sq.set(w, inverse_square_of_tilted(std::sqrt(tau_sq[w] * slab_precision_), v[w]));
+        inv_lambda_sq = bounded(inv_lambda_sq);
+        inv_nu = bounded(exponential<W>(rng, mask) / (1.0 + inv_lambda_sq));
       }
-      const Lane<W> inv_lambda_sq = bounded(1.0 / lambda_sq);
       inv_lambda_sq.store(node + W * j);
-      bounded(exponential<W>(rng, mask) / (1.0 + inv_lambda_sq)).store(node + W * (this->dim_ + j));
+      inv_nu.store(node + W * (this->dim_ + j));
     }
   }
 
@@ -126,6 +126,26 @@ class Horseshoe final : public GatePrior<W> {
   static HSMOE_INLINE Lane<W> bounded(Lane<W> v) { return min(max(v, Lane<W>(1e-100)), Lane<W>(1e100)); }
   static bool inside(double v) { return v >= 1e-100 && v <= 1e100; }
 
+  /// 1 / lambda^2 at the quantile v.
+  static double inverse_square_of_tilted(double c, double v) {
+    if (c <= 1.0) {
+      const double a = std::max(std::acos(c), 1e-8), s = std::sin(a * v);
+      return std::sin(a * (1.0 + v)) * std::sin(a * (1.0 - v)) / (s * s);
+    }
+    // sinh(a (1 + v)) sinh(a (1 - v)) / sinh(a v)^2, written so that a large a does not overflow.
+    const double a = std::max(std::acosh(std::min(c, 1e300)), 1e-8);
+    const double up = -std::expm1(-2 * a * (1 + v)), down = -std::expm1(-2 * a * (1 - v)), s = -std::expm1(-2 * a * v);
+    return up * down / (s * s) * std::exp(std::min(2 * a * (1 - v), 600.0));
+  }
+
+  static bool check(const HorseshoeOptions& o) {
+    check_between("Horseshoe", "tau0", o.tau0, 1e-9, 1e9);
+    check_between("Horseshoe", "intercept_sd", o.intercept_sd, 1e-9, 1e9);
+    if (!(o.slab >= 1e-9)) detail::invalid("Horseshoe", "slab", o.slab, "at least 1e-9 (infinity: no slab)");
+    return true;
+  }
+
+  bool checked_;  // first, so that the members below are made of valid options
   int first_, n_penalised_;
   double inv_tau0_sq_, slab_, slab_precision_, intercept_precision_;
   TiltedHalfCauchy tau_;

@@ -2,6 +2,8 @@
 // values in the other lanes are meaningless and their streams stay where they were.
 #pragma once
 
+#include <limits>
+
 #include <hsmoe/random/stream.hpp>
 
 namespace hsmoe {
@@ -35,8 +37,8 @@ inline Lane<W> gamma(Generator& rng, Mask<W> mask, Lane<W> shape) {
   const Mask<W> small = shape < Lane<W>(1.0);
   const Lane<W> a = select(small, shape + 1.0, shape);
   const Lane<W> d = a - 1.0 / 3, c = 1.0 / sqrt(9.0 * d);
-  Lane<W> result(1.0);
-  Mask<W> todo = mask;
+  Lane<W> result(std::numeric_limits<double>::quiet_NaN());
+  Mask<W> todo = mask & (shape > Lane<W>(0.0)) & (shape < Lane<W>(1e300));  // else NaN, not a loop for ever
   while (any(todo)) {
     Lane<W> x, unused;
     normal_pair<W>(rng, todo, x, unused);

@@ -50,8 +50,8 @@ _PHI_KERNEL = "sweep"
 # to visit this many: early allocations decide which mode a run ends in.
 _SCAN_ROWS = 500
 
-# forgetting="auto": the islands take these rates in turn and are pooled by the evidence of about the
-# last 100 rows.
+# forgetting="auto": the islands take these rates in turn; the evidence of about the last 100 rows
+# pools them.
 _AUTO_RATES = (0.999, 0.99, 1.0, 0.995)
 _AUTO_POOL_MEMORY = 0.99
 
@@ -158,7 +158,7 @@ class Settings:
 
     @property
     def pool_memory(self) -> float:
-        """How fast the evidence fades that pools the islands; replicates are pooled by all of it."""
+        """How fast the evidence fades that pools the islands; replicates are pooled by all."""
         return 1.0 if len(set(self.forgetting)) == 1 else _AUTO_POOL_MEMORY
 
     def warmup_rows(self, n_features: int) -> int:

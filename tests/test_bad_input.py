@@ -209,6 +209,13 @@ PARAMETERS = [
     ("expert_features", [1.0], "1.0"),
     ("ess_threshold", 1.5, "ess_threshold is 1.5"),
     ("ess_threshold", float("nan"), "ess_threshold is nan"),
+    ("retain", -1, "retain is -1"),
+    ("retain", 10.5, "retain is 10.5"),
+    ("retain", 2**40, "retain is 1099511627776"),
+    ("n_particles", 2**40, "n_particles is 1099511627776"),
+    ("forgetting", 0.1, "forgetting is 0.1"),
+    ("forgetting", "fast", "forgetting is 'fast'"),
+    ("forgetting", "auto", "n_islands=1"),
     ("n_warmup", 0, "standardize=False"),
     ("n_warmup", "some", "n_warmup is 'some'"),
     ("standardize", "yes", "standardize is 'yes'"),
@@ -226,6 +233,18 @@ def test_parameters(name, value, words, two_regimes):
     for method in ("fit", "partial_fit", "prequential"):
         refused(lambda method=method: getattr(model, method)(*two_regimes), [words], model)
     assert not hasattr(model, "n_features_in_")
+
+
+def test_forgetting_needs_rows_to_forget(two_regimes):
+    for retain in (0, None):
+        model = HSMoERegressor(forgetting=0.99, retain=retain)
+        refused(lambda model=model: model.fit(*two_regimes), ["pass a positive retain"], model)
+
+
+def test_a_state_beyond_memory_is_refused_before_it_is_allocated():
+    X = np.random.default_rng(0).normal(size=(60, 2000))
+    model = HSMoERegressor(n_experts=8, n_particles=100_000, n_warmup=30)
+    refused(lambda: model.partial_fit(X, X[:, 0]), ["GB", "choose fewer particles"], model)
 
 
 def test_names_without_names(two_regimes):

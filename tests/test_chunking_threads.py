@@ -25,6 +25,29 @@ def whole(two_regimes):
     return bits(make().partial_fit(*two_regimes))
 
 
+@pytest.mark.parametrize(
+    "memory",
+    [
+        {"retain": 0},
+        {"retain": 20},
+        {"retain": 20, "forgetting": 0.98},
+        {"retain": 15, "forgetting": "auto", "n_islands": 4},
+        {"retain": None, "n_islands": 2},
+    ],
+    ids=str,
+)
+def test_rows_that_are_frozen_and_forgotten(memory, two_regimes):
+    """Freezing, forced scans and decay fall on the same rows however rows come."""
+    X, y = two_regimes
+    whole = make(**memory).partial_fit(X, y)
+    pieces = make(**memory, n_jobs=3)
+    for start in range(0, len(y), 23):
+        part = slice(start, start + 23)
+        pieces = HSMoERegressor.from_bytes(pieces.partial_fit(X[part], y[part]).to_bytes())
+    assert bits(pieces) == bits(whole)
+    assert np.isfinite(whole.log_evidence_)
+
+
 @pytest.mark.parametrize("size", [1, 7, 36, 37, 38, 159])
 def test_chunks(size, two_regimes, whole):
     X, y = two_regimes

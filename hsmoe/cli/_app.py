@@ -43,6 +43,24 @@ def _gate(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
         ) from None
 
 
+def _retain(context: click.Context, option: click.Parameter, value: str) -> int | None:
+    if value == "all":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number of rows nor 'all'") from None
+
+
+def _forgetting(context: click.Context, option: click.Parameter, value: str) -> float | str:
+    if value == "auto":
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor 'auto'") from None
+
+
 @app.command()
 @click.argument("data", type=_EXISTING)
 @click.option("--target", "-t", required=True, help="Column to predict.")
@@ -66,6 +84,20 @@ def _gate(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
     show_default=True,
     type=click.Choice(["horseshoe", "normal", "horseshoe-paper"]),
     help="Prior of the gate coefficients.",
+)
+@click.option(
+    "--retain",
+    default="500",
+    show_default=True,
+    callback=_retain,
+    help="Rows open to revision; 0: plain particle learning; all: every row.",
+)
+@click.option(
+    "--forgetting",
+    default="1",
+    show_default=True,
+    callback=_forgetting,
+    help="Share of older statistics kept a row, or auto (with --islands of at least 2).",
 )
 @click.option("--warmup", type=int, help="Rows that fix the standardisation [default: auto].")
 @click.option("--seed", type=int, help="Seed; the same seed gives the same model.")
@@ -113,6 +145,8 @@ def fit(
         gate=settings["gate"],
         gate_prior=settings["gate_prior"],
         gate_features=gate_features,
+        retain=settings["retain"],
+        forgetting=settings["forgetting"],
         n_warmup="auto" if warmup is None else warmup,
         missing=missing,
         n_jobs=settings["jobs"],
@@ -237,7 +271,7 @@ def demo(
     """Forecast the arrival delay of every flight that left New York in 2013, row by row.
 
     Each flight is forecast from what is known at its departure and from all flights before it;
-    then it is learned.  Beside the mixture runs a Bayesian linear regression with learned noise.
+    then it is learned.  Beside the mixture run Bayesian linear regressions with learned noise.
     """
     require("pandas", "the demo", "demo")
     require("matplotlib", "the demo", "demo")

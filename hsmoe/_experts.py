@@ -25,8 +25,8 @@ class GaussianExpert:
         Its scale; ``b0 / (a0 - 1)`` is the prior mean of the noise variance.  The prior mean of the
         scale where it is learned.
     b0_shape : float
-        If positive the scale is learned, shared by the experts of a particle:
-        ``b0 ~ Gamma(shape b0_shape, mean b0)``, drawn anew at every rejuvenation.  0: b0 is fixed.
+        If positive the scale is learned, one for each expert: ``b0_k ~ Gamma(shape b0_shape,
+        mean b0)``, drawn anew at every rejuvenation.  0: b0 is fixed.
     coefficient_variance : float
         Prior variance of a coefficient, in units of the noise variance.
 

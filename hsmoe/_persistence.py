@@ -81,24 +81,47 @@ def _encode_all(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: encode_value(value, name) for name, value in parameters.items()}
 
 
+def _count(stored: dict[str, Any], key: str) -> int:
+    value = stored[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise ValueError(f"{key!r} is {value!r}, which is no count")
+    return value
+
+
 def _restore_state(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LearnedState:
     settings = Settings.resolve(
         {name: decode_value(value) for name, value in stored["parameters"].items()}
     )
-    names, n_features = stored["names"], int(stored["n_features"])
+    names = stored["names"]
+    n_features, n_warmup, n_skipped = (
+        _count(stored, key) for key in ("n_features", "n_warmup", "n_skipped")
+    )
+    if names is not None and not (
+        isinstance(names, list)
+        and len(names) == len(set(names)) == n_features
+        and all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError("its column names are not distinct strings, one for each column")
+    if not isinstance(stored["warm"], bool):
+        raise ValueError("'warm' is neither true nor false")
+    seeds = decode_value(stored["seeds"])
+    if not isinstance(seeds, np.random.SeedSequence):
+        raise ValueError("'seeds' is not a seed sequence")
     state = LearnedState(
         settings=settings,
-        seeds=decode_value(stored["seeds"]),
+        seeds=seeds,
         names=None if names is None else tuple(names),
         n_features=n_features,
-        n_warmup=int(stored["n_warmup"]),
-        n_skipped=int(stored["n_skipped"]),
+        n_warmup=n_warmup,
+        n_skipped=n_skipped,
         waiting_X=_expect(arrays, "waiting_X", (None, n_features)),
         waiting_y=_expect(arrays, "waiting_y", (None,)),
     )
     if len(state.waiting_X) != len(state.waiting_y):
         raise ValueError("waiting_X and waiting_y differ in length")
     if not stored["warm"]:
+        if len(state.waiting_y) >= max(n_warmup, 1):
+            raise ValueError("more rows wait than the warm-up takes")
         return state
     engine_arrays = {
         name.removeprefix(_ENGINE): array
@@ -107,7 +130,9 @@ def _restore_state(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> L
     }
     # The engine takes its memory when it is made, so do not believe a size the file does not hold.
     n_particles = settings.n_islands * settings.n_particles
-    if 8 * n_particles * settings.n_experts > sum(a.nbytes for a in engine_arrays.values()):
+    width = 1 + len(state.columns("expert")) + len(state.columns("gate"))
+    stored_bytes = sum(a.nbytes for a in engine_arrays.values())
+    if 4 * n_particles * settings.n_experts * width > stored_bytes:
         raise ValueError(f"its arrays are too short for {n_particles} particles")
     engine = state.new_engine()
     engine.set_state(engine_arrays)
@@ -120,6 +145,9 @@ def _restore_state(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> L
     )
     if not (scaling.y_scale > 0 and (scaling.x_scale > 0).all()):
         raise ValueError("a scale is not positive")
+    values = [scaling.x_centre, scaling.x_scale, np.array([y_centre, y_scale])]
+    if not all(np.isfinite(v).all() for v in values):
+        raise ValueError("a centre or a scale is not finite")
     return LearnedState(**{**vars(state), "scaling": scaling, "engine": engine})
 
 

@@ -29,14 +29,14 @@ def centre_and_scale(column: FloatArray) -> tuple[float, float]:
     Returns
     -------
     centre, scale : float
-        A constant column is centred at its value and has ``scale = |value|``, or 1 if that is 0:
+        A constant column is centred at its value and has ``scale = |value|``, but at least 1:
         nothing is known about how it varies.  A column of two values has half their distance as
         scale, so that a rare dummy variable does not blow up when it comes true.  Any other
         column has its mean and standard deviation.
     """
     low, high = float(column.min()), float(column.max())
     if low == high:
-        return low, abs(low) or 1.0
+        return low, max(abs(low), 1.0)
     # Powers of two scale exactly: means and squares neither overflow nor underflow.
     exponent = math.frexp(max(abs(low), abs(high)))[1]
     unit = np.ldexp(np.ascontiguousarray(column), -exponent)
@@ -47,6 +47,10 @@ def centre_and_scale(column: FloatArray) -> tuple[float, float]:
         scale = math.sqrt(float(np.mean((unit - mean) ** 2)))
     smallest = np.finfo(np.float64).smallest_normal
     return math.ldexp(mean, exponent), max(math.ldexp(scale, exponent), smallest)
+
+
+# Standardised values beyond this are refused: squares, and sums of them, must stay finite.
+_FARTHEST = 1e60
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,13 @@ class Scaling:
         Raises
         ------
         ValueError
-            If a value lies so far out that its standardised value overflows.
+            If a value lies so far out that quadratic forms of it would overflow.
         """
         with np.errstate(over="ignore"):
             standard = (X - self.x_centre) / self.x_scale
-        if not np.isfinite(standard).all():
-            row, j = (int(i) for i in np.argwhere(~np.isfinite(standard))[0])
+        inside = np.abs(standard) <= _FARTHEST
+        if not inside.all():
+            row, j = (int(i) for i in np.argwhere(~inside)[0])
             raise ValueError(
                 f"X: {describe_row(row)}, column {names[j]!r} is {X[row, j]:g}, too far from "
                 f"the warm-up rows (centre {self.x_centre[j]:g}, scale {self.x_scale[j]:g}) to be "
@@ -112,8 +117,9 @@ class Scaling:
         """Return ``y`` (n,) in standard units; raises ValueError as :meth:`features` does."""
         with np.errstate(over="ignore"):
             standard = (y - self.y_centre) / self.y_scale
-        if not np.isfinite(standard).all():
-            row = int(np.argmin(np.isfinite(standard)))
+        inside = np.abs(standard) <= _FARTHEST
+        if not inside.all():
+            row = int(np.argmin(inside))
             raise ValueError(
                 f"y: {describe_row(row)} is {y[row]:g}, too far from the warm-up rows "
                 f"(centre {self.y_centre:g}, scale {self.y_scale:g}) to be represented; check "

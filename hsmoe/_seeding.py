@@ -39,9 +39,21 @@ def seed_sequence(random_state: Any) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed)
 
 
+_DRAWS = 0x64726177  # the spawn key of draw_seed
+
+
 def seed_words(sequence: np.random.SeedSequence, n_words: int) -> SeedArray:
     """Return ``n_words`` words of 64 bits."""
     return sequence.generate_state(n_words, np.uint64).astype(np.uint64, copy=False)
+
+
+def draw_seed(random_state: Any) -> SeedArray:
+    """Return four words for draws from a forecast; unlike any seed of an engine made from it."""
+    sequence = seed_sequence(random_state)
+    child = np.random.SeedSequence(
+        sequence.entropy, spawn_key=(*sequence.spawn_key, _DRAWS), pool_size=sequence.pool_size
+    )
+    return seed_words(child, 4)
 
 
 def engine_seeds(sequence: np.random.SeedSequence, n_islands: int, n_particles: int) -> SeedArray:

@@ -228,7 +228,9 @@ def _read_array(content: bytes) -> NDArray[Any]:
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that at any moment, and after a crash, there is the old or the new one."""
-    target = Path(path)
+    target = Path(os.path.realpath(path))  # through a link, to the file it names
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{os.fspath(path)!r} is not a regular file; choose another path")
     folder = target.parent
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=folder)
     try:

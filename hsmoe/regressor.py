@@ -12,7 +12,7 @@ from ._checks import check_integer
 from ._core_protocol import Engine, FloatArray
 from ._learning import scatter
 from ._scaling import Scaling
-from ._seeding import seed_sequence, seed_words
+from ._seeding import draw_seed
 from ._state import resolve_n_jobs
 from ._validation import read_target
 
@@ -301,7 +301,7 @@ class HSMoERegressor(OnlineMixture):
         """
         count = check_integer("n_samples", n_samples, 1)
         _, engine, scaling, expert, gate, kept = self._read_designs(X)
-        seed = seed_words(seed_sequence(random_state), 4)
+        seed = draw_seed(random_state)
         return scatter(scaling.location(engine.sample(expert, gate, count, seed)), kept)
 
     def _scored(

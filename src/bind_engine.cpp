@@ -9,6 +9,26 @@
 namespace hsmoe::bind {
 namespace {
 
+// A model that learns must not be read or taught from elsewhere, another thread or a signal handler.
+struct Reading {
+  explicit Reading(const Engine& e) : use(e.use) {
+    if (!use.try_read())
+      throw std::runtime_error("this model is learning in another thread; wait until it has finished, or give each "
+                               "thread a model of its own (from_bytes(to_bytes()) copies one)");
+  }
+  ~Reading() { use.end_read(); }
+  EngineUse& use;
+};
+struct Changing {
+  explicit Changing(const Engine& e) : use(e.use) {
+    if (!use.try_change())
+      throw std::runtime_error("this model is in use by another thread and cannot learn now; wait until that has "
+                               "finished, or give each thread a model of its own");
+  }
+  ~Changing() { use.end_change(); }
+  EngineUse& use;
+};
+
 double option(const py::dict& d, const char* key, double fallback) {
   return d.contains(key) ? d[key].cast<double>() : fallback;
 }
@@ -94,6 +114,7 @@ void poll_signals() {
 }
 
 py::dict learn(Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs, const ForecastPath* forecast) {
+  const Changing changing(e);
   const Rows rows = rows_of(e, "Engine.learn", &X, &U, &y);
   auto evidence = new_array<double>({rows.n}), ess = new_array<double>({rows.n});
   auto resampled = new_array<Index>({rows.n});
@@ -129,6 +150,7 @@ py::dict prequential(Engine& e, const Doubles& X, const Doubles& U, const Double
 using Score = void (Engine::*)(const Rows&, int, double*) const;
 template <Score score>
 py::array_t<double> scored(const Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
+  const Reading reading(e);
   const Rows rows = rows_of(e, "Engine", &X, &U, &y);
   auto out = new_array<double>({rows.n});
   double* data = out.mutable_data();
@@ -138,6 +160,7 @@ py::array_t<double> scored(const Engine& e, const Doubles& X, const Doubles& U, 
 }
 
 py::dict particle(const Engine& e, Index i) {
+  const Reading reading(e);
   const ParticleReport r = e.particle(i);
   const Index K = e.config().n_experts, splits = e.n_splits(), p = e.config().gate_dim, d = e.config().expert_dim;
   py::dict out;
@@ -170,6 +193,7 @@ py::dict log_dict(const std::vector<ResamplingEvent>& events) {
 }
 
 py::dict get_state(const Engine& e) {
+  const Reading reading(e);
   const EngineState s = e.state();
   const Index R = e.config().n_islands, N = e.config().n_particles;
   py::dict d = log_dict(s.resampling_log);
@@ -226,6 +250,7 @@ void set_state(Engine& e, const py::dict& d) {
   if (island.size() != row.size() || unique.size() != row.size() || ess.size() != row.size())
     throw InvalidArgument("Engine.set_state: the arrays 'resampling_*' differ in length");
   for (std::size_t i = 0; i < row.size(); ++i) s.resampling_log.push_back({row[i], island[i], ess[i], unique[i]});
+  const Changing changing(e);
   e.set_state(s);
 }
 
@@ -243,6 +268,7 @@ void bind_engine(py::module_& m) {
       }, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
       .def("prequential", &prequential, "X"_a, "U"_a, "y"_a, "n_jobs"_a, "crps"_a)
       .def("moments", [](const Engine& e, const Doubles& X, const Doubles& U, int n_jobs) {
+        const Reading reading(e);
         const Rows rows = rows_of(e, "Engine.moments", &X, &U, nullptr);
         auto mean = new_array<double>({rows.n}), variance = new_array<double>({rows.n});
         double *a = mean.mutable_data(), *b = variance.mutable_data();
@@ -253,6 +279,7 @@ void bind_engine(py::module_& m) {
         return py::make_tuple(mean, variance);
       }, "X"_a, "U"_a, "n_jobs"_a)
       .def("quantiles", [](const Engine& e, const Doubles& X, const Doubles& U, const Doubles& probs, int n_jobs) {
+        const Reading reading(e);
         const Rows rows = rows_of(e, "Engine.quantiles", &X, &U, nullptr);
         check_shape("Engine.quantiles", "probs", probs, {-1});
         auto out = new_array<double>({rows.n, probs.size()});
@@ -267,6 +294,7 @@ void bind_engine(py::module_& m) {
       .def("log_density", &scored<&Engine::log_density>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
       .def("crps", &scored<&Engine::crps>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
       .def("sample", [](const Engine& e, const Doubles& X, const Doubles& U, Index n_samples, const Words& seed) {
+        const Reading reading(e);
         const Rows rows = rows_of(e, "Engine.sample", &X, &U, nullptr);
         check_shape("Engine.sample", "seed", seed, {4});
         check_at_least("Engine.sample", "n_samples", n_samples, Index(1));
@@ -278,6 +306,7 @@ void bind_engine(py::module_& m) {
         return out;
       }, "X"_a, "U"_a, "n_samples"_a, "seed"_a)
       .def("gate_proba", [](const Engine& e, const Doubles& U, int n_jobs) {
+        const Reading reading(e);
         const Rows rows = rows_of(e, "Engine.gate_proba", nullptr, &U, nullptr);
         auto mean = new_array<double>({rows.n, e.config().n_experts}), sd = new_array<double>({rows.n, e.config().n_experts});
         double *a = mean.mutable_data(), *b = sd.mutable_data();
@@ -288,6 +317,7 @@ void bind_engine(py::module_& m) {
         return py::make_tuple(mean, sd);
       }, "U"_a, "n_jobs"_a)
       .def("active_experts", [](const Engine& e, const Doubles& U, double mass, int n_jobs) {
+        const Reading reading(e);
         const Rows rows = rows_of(e, "Engine.active_experts", nullptr, &U, nullptr);
         check_between("Engine.active_experts", "mass", mass, 0.0, 1.0);
         auto out = new_array<double>({e.config().n_experts});
@@ -297,18 +327,27 @@ void bind_engine(py::module_& m) {
         return out;
       }, "U"_a, "mass"_a, "n_jobs"_a)
       .def("gate_inclusion", [](const Engine& e) {
+        const Reading reading(e);
         return to_array(e.gate_inclusion(), {e.n_splits(), e.config().gate_dim});
       })
-      .def("expert_counts", [](const Engine& e) { return to_array(e.expert_counts(), {e.config().n_experts}); })
+      .def("expert_counts", [](const Engine& e) {
+        const Reading reading(e);
+        return to_array(e.expert_counts(), {e.config().n_experts});
+      })
       .def("particle", &particle, "i"_a = Index(-1))
-      .def("resampling_log", [](const Engine& e) { return log_dict(e.resampling_log()); })
+      .def("resampling_log", [](const Engine& e) {
+        const Reading reading(e);
+        return log_dict(e.resampling_log());
+      })
       .def("get_state", &get_state)
       .def("set_state", &set_state, "state"_a)
       .def_property_readonly("log_evidence", &Engine::log_evidence)
       .def_property_readonly("island_log_evidence", [](const Engine& e) {
+        const Reading reading(e);
         return to_array(e.island_log_evidence(), {Index(e.island_log_evidence().size())});
       })
       .def_property_readonly("ess", [](const Engine& e) {
+        const Reading reading(e);
         const auto v = e.ess();
         return to_array(v, {Index(v.size())});
       })

@@ -159,9 +159,9 @@ def test_a_value_too_far_out_is_refused_whole(two_regimes):
     X, y = two_regimes
     model = HSMoERegressor(n_experts=2, n_particles=8, n_warmup=40, random_state=1)
     model.partial_fit(X * 1e-200, y * 1e-200)
-    far = np.tile(X[:3], (1, 1))
+    far = X[:3] * 1e-200
     far[1, 2] = 1e200
-    refused(lambda: model.partial_fit(far, y[:3]), ["row 1", "'x2'", "too far"], model)
+    refused(lambda: model.partial_fit(far, y[:3] * 1e-200), ["row 1", "'x2'", "too far"], model)
     refused(lambda: model.predict(far), ["row 1", "'x2'", "too far"], model)
     far_y = [1e-200, 1e-200, 1e200]
     refused(lambda: model.partial_fit(X[:3] * 1e-200, far_y), ["y: row 2", "too far"], model)
@@ -316,3 +316,37 @@ def test_ctrl_c_leaves_the_model_as_it_was(method):
         signal.signal(signal.SIGINT, handler)
     assert time.perf_counter() - began < 5.0
     assert model.to_bytes() == before
+
+
+def test_values_too_far_out_to_square_are_refused(two_regimes):
+    X, y = two_regimes
+    model = HSMoERegressor(n_particles=8, random_state=0).fit(X, y)
+    far = X[:3].copy()
+    far[1, 0] = 1e200
+    refused(lambda: model.predict_interval(far), ["row 1", "too far"], model)
+    refused(lambda: model.partial_fit(X[:3], [0.0, 1e200, 0.0]), ["row 1", "too far"], model)
+
+
+def test_two_threads_cannot_teach_one_model():
+    X = np.random.default_rng(0).normal(size=(20_000, 3))
+    model = HSMoERegressor(n_particles=64, random_state=0).partial_fit(X[:60], X[:60, 0])
+    errors, snapshots = [], []
+
+    def learn():
+        try:
+            model.partial_fit(X, X[:, 0])
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=learn) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        try:
+            snapshots.append(model.to_bytes())
+        except RuntimeError as error:
+            errors.append(str(error))
+    assert errors and all("thread" in error for error in errors)
+    assert (model.n_rows_seen_ - 60) % len(X) == 0
+    for snapshot in snapshots[:: max(1, len(snapshots) // 5)]:
+        HSMoERegressor.from_bytes(snapshot)

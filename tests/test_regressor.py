@@ -525,3 +525,13 @@ def test_copies_are_independent(duplicate, two_regimes):
     twin.partial_fit(X[100:], y[100:])
     assert model.to_bytes() == before
     assert model.partial_fit(X[100:], y[100:]).to_bytes() == twin.to_bytes()
+
+
+def test_a_stuck_target_does_not_shut_the_experts_out():
+    """50 constant rows at first: a noiseless expert must not fix the noise prior of others."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(3000, 3))
+    y = np.where(X[:, 0] > 0, X[:, 1], -X[:, 1]) + 0.3 * rng.normal(size=len(X))
+    y[:50] = 2.5
+    forecast = HSMoERegressor(n_particles=64, random_state=1).prequential(X, y, crps=False)
+    assert np.sqrt(np.mean((forecast.mean - y)[2500:] ** 2)) < 0.5

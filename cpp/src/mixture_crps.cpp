@@ -172,6 +172,7 @@ Quadrature between_components(MixtureWorkspace::Impl& ws, double low, double hig
 double mixture_crps(const MixtureView& m, double y, MixtureWorkspace& workspace) {
   const double score = mean_of_scores(m, y);
   if (!(score < inf) || m.size < 2) return score;
+  if (!well_placed(m)) return std::numeric_limits<double>::quiet_NaN();
   MixtureWorkspace::Impl& ws = workspace.impl();
   if (ws.index.size() < m.size) ws.index.resize(m.size);
 

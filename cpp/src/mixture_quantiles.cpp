@@ -166,7 +166,7 @@ void mixture_quantiles(const MixtureView& m, const double* probs, int n_probs, d
     total += m.weight[i];
     width += m.weight[i] * m.scale[i];
   }
-  if (n == 0) {
+  if (n == 0 || !well_placed(m)) {
     std::fill(out, out + n_probs, std::numeric_limits<double>::quiet_NaN());
     return;
   }

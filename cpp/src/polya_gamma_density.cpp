@@ -181,7 +181,7 @@ double log_value(Target target, double X, double h, double c) {
 }
 
 bool bad(double x, double h, double z) {
-  return std::isnan(x) || !(h > 0) || std::isinf(h) || !std::isfinite(z);
+  return std::isnan(x) || !(h > 0) || h > 1e15 || !std::isfinite(z);
 }
 
 /// log(1 - e^a), a <= 0.

@@ -184,7 +184,7 @@ struct Chain {
       v.push_back(std::tanh(b[1][lane] * b[1][lane]));
       v.push_back(std::log(b[d][lane]));
     }
-    v.push_back(std::log(expert_state[W * (expert.fields() - 1) + lane]));  // b0
+    v.push_back(std::log(expert_state[W * (expert.fields() - 1) + lane]));  // b0 of the last expert
     return v;
   }
 };

@@ -78,6 +78,11 @@ def numeric_columns(
     numbers = {}
     for name in columns:
         column = frame[name]
+        if column.dtype.kind in "mM":
+            raise click.ClickException(
+                f"{path}: column {name!r} holds dates or times; make numbers of it, or leave it "
+                f"out with --exclude {name}"
+            )
         values = pandas.to_numeric(column, errors="coerce")
         text = values.isna() & column.notna()
         if text.any():

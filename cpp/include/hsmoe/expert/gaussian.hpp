@@ -9,8 +9,9 @@
 //     a += 1/2    b += e^2 / (2q)
 //
 // Rejuvenation instantiates (beta_k, s2_k), draws allocations given them, and rebuilds the statistics from the
-// sums X'X, X'y, y'y, n of the rows of each expert.  b0 may be learned: b0 ~ Gamma(shape c, rate c / b0_mean) shared by
-// the experts of a particle has, given the K variances, the conditional Gamma(c + K a0, c / b0_mean + sum 1 / s2_k).
+// sums X'X, X'y, y'y, n of the rows of each expert.  b0 may be learned, one an expert: b0_k ~ Gamma(shape c,
+// rate c / b0_mean) has, given s2_k, the conditional Gamma(c + a0, c / b0_mean + 1 / s2_k).  (One b0 shared by all
+// experts lets a single noiseless expert, say on a stuck sensor, shut all others out for good.)
 //
 // The first three terms of log f change only when the expert learns: they are kept as `norm`.
 #pragma once
@@ -36,16 +37,16 @@ class GaussianExpert final : public Expert<W> {
     if (!(options.b0_shape >= 0)) detail::invalid("GaussianExpert", "b0_shape", options.b0_shape, "0 (fixed b0) or positive");
   }
 
-  int fields() const override { return K_ * stride() + 1; }  // the experts, then b0
+  int fields() const override { return K_ * stride(); }
   int work_lanes() const override { return packed_size(d_ + 1) + d_; }
 
   void init(double* state, Stream<W>& rng, Mask<W> mask) const override {
-    Lane<W> b0(options_.b0);
-    if (options_.b0_shape > 0)
-      b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
-    b0 = max(b0, Lane<W>(smallest_b0));
-    b0.store(state + W * Index(K_) * stride());
     for (int k = 0; k < K_; ++k, state += W * stride()) {
+      Lane<W> b0(options_.b0);
+      if (options_.b0_shape > 0)
+        b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
+      b0 = max(b0, Lane<W>(smallest_b0));
+      b0.store(b0_of(state));
       factor_init<W>(state, d_, 1.0 / options_.coefficient_variance);
       Lane<W>(options_.a0).store(a(state));
       b0.store(b(state));
@@ -136,16 +137,14 @@ class GaussianExpert final : public Expert<W> {
 
   void rebuild(double* state, const double* sums, const Lane<W>* draw, Stream<W>& rng, Mask<W> mask,
                Lane<W>* work) const override {
-    double* b0_field = state + W * Index(K_) * stride();
-    Lane<W> b0 = Lane<W>::load(b0_field);
-    if (options_.b0_shape > 0) {
-      Lane<W> rate(options_.b0_shape / options_.b0);
-      for (int k = 0; k < K_; ++k) rate += draw[k * (d_ + 2) + d_];
-      b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape + K_ * options_.a0)) / rate, b0);
-      b0 = max(b0, Lane<W>(smallest_b0));
-      b0.store(b0_field);
-    }
     for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
+      Lane<W> b0 = Lane<W>::load(b0_of(state));
+      if (options_.b0_shape > 0) {
+        const Lane<W> rate = options_.b0_shape / options_.b0 + draw[k * (d_ + 2) + d_];
+        b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape + options_.a0)) / rate, b0);
+        b0 = max(b0, Lane<W>(smallest_b0));
+        b0.store(b0_of(state));
+      }
       const Lane<W> residual = factor_from_sums<W>(state, d_, 1.0 / options_.coefficient_variance, sums, work);
       const Lane<W> count = Lane<W>::load(sums + W * packed_size(d_ + 1));
       (options_.a0 + 0.5 * count).store(a(state));
@@ -179,19 +178,20 @@ class GaussianExpert final : public Expert<W> {
       const double* pivot = state + lane;
       for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j)
         if (!(*pivot > 0)) return false;
-      if (!(a(state)[lane] >= options_.a0 && b(state)[lane] > 0)) return false;
+      if (!(a(state)[lane] >= options_.a0 && b(state)[lane] > 0 && b0_of(state)[lane] > 0)) return false;
     }
-    return state[lane] > 0;  // b0
+    return true;
   }
 
  private:
   // A b0 that underflows would make the density of an empty expert infinite at its location.
   static constexpr double smallest_b0 = 1e-12;
-  int stride() const { return factor_size(d_) + 3; }
+  int stride() const { return factor_size(d_) + 4; }
   int sum_stride() const { return packed_size(d_ + 1) + 1; }  // augmented X'X by rows, then n
   template <class T> T* a(T* state) const { return state + W * factor_size(d_); }
   template <class T> T* b(T* state) const { return a(state) + W; }
   template <class T> T* norm(T* state) const { return b(state) + W; }
+  template <class T> T* b0_of(T* state) const { return norm(state) + W; }
 
   void store_norm(double* state) const {
     const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));

@@ -1,6 +1,7 @@
 // The face of the engine: plain doubles in and out, no lanes.  ParticleFilter<W> implements it.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -77,8 +78,30 @@ struct ParticleReport {
   std::vector<double> coefficients, noise_variance, counts;  // (K, d), (K), (K)
 };
 
+/// Who uses an engine now: many readers, or one that changes it.  Not a lock: the second comer is refused.
+class EngineUse {
+ public:
+  bool try_read() {
+    int now = users_.load();
+    while (now >= 0)
+      if (users_.compare_exchange_weak(now, now + 1)) return true;
+    return false;
+  }
+  void end_read() { users_.fetch_sub(1); }
+  bool try_change() {
+    int none = 0;
+    return users_.compare_exchange_strong(none, -1);
+  }
+  void end_change() { users_.store(0); }
+
+ private:
+  std::atomic<int> users_{0};
+};
+
 class Engine {
  public:
+  mutable EngineUse use;  // for callers that share an engine between threads
+
   using Poll = std::function<void()>;  // called between rows; may throw to stop
 
   virtual ~Engine() = default;

@@ -67,7 +67,9 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   }
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
-  const Index n_scans = std::max<Index>(config_.n_scans, (config_.scan_rows + end - begin - 1) / (end - begin));
+  // While the stream is young, and only then, as many scans as visit scan_rows rows.
+  const Index young = begin == 0 ? (config_.scan_rows + end - 1) / end : 1;
+  const Index n_scans = std::max<Index>(config_.n_scans, young);
   for (Index scan = 0; scan < n_scans; ++scan) {
     const bool last = scan + 1 == n_scans;
     expert_->draw_parameters(state, rng, mask, draw, work);

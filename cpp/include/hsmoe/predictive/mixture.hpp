@@ -20,6 +20,13 @@ struct MixtureView {
 
 /// Scratch memory of the functions below, one a thread.  It grows to the largest mixture seen and is then
 /// reused without allocation.
+/// Whether every component with weight has a finite location and a finite positive scale.
+inline bool well_placed(const MixtureView& m) {
+  for (std::size_t i = 0; i < m.size; ++i)
+    if (m.weight[i] > 0 && !(m.loc[i] - m.loc[i] == 0 && m.scale[i] > 0 && m.scale[i] - m.scale[i] == 0)) return false;
+  return true;
+}
+
 class MixtureWorkspace {
  public:
   MixtureWorkspace();

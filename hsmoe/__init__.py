@@ -5,9 +5,9 @@ from ._dispatch import build_config, simd_level
 from ._errors import CheckpointError, NotFittedError
 from ._experts import GaussianExpert
 from ._gate_report import GateInclusion
+from ._load import load
 from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
-from .checkpoint import load
 from .forecast import Forecast
 from .linalg import NumericalError
 from .random import polyagamma_cdf, polyagamma_pdf, random_polyagamma

@@ -68,7 +68,7 @@ def restore_parts(
         parameters = {name: decode_value(value) for name, value in metadata["parameters"].items()}
         stored = metadata["state"]
         state = None if stored is None else _restore_state(stored, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
         what = f"{error} is absent" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
             f"{source} is damaged or was written by another program ({what}); copy it again, or "

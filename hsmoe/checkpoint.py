@@ -11,7 +11,6 @@ little-endian.  The payload is an uncompressed ``.npz`` archive of plain arrays 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
 import json
 import math
@@ -21,7 +20,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +30,7 @@ from ._experts import GaussianExpert
 from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 
-if TYPE_CHECKING:
-    from .regressor import HSMoERegressor
-
-__all__ = ["CheckpointError", "load"]
+__all__ = ["decode_value", "encode_value", "pack", "unpack", "write_atomically"]
 
 # The byte above 127 and the line ending show transfers that stripped bits or changed newlines.
 MAGIC = b"\x93HSMOE\r\n"
@@ -42,8 +38,6 @@ FORMAT_VERSION = 1
 _HEADER = struct.Struct("<8sIQ32s")
 _METADATA = "meta.json"
 
-# Where the class named in a file lives.
-_ESTIMATORS = {"HSMoERegressor": "hsmoe.regressor"}
 _PARTS = {
     part.__name__: part
     for part in (GaussianExpert, HorseshoePrior, NormalPrior, PaperHorseshoePrior)
@@ -266,45 +260,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def load(path: str | os.PathLike[str]) -> HSMoERegressor:
-    """Load a model from a file that its ``save`` wrote.
-
-    Parameters
-    ----------
-    path : str or path-like
-
-    Returns
-    -------
-    HSMoERegressor
-        A model that goes on bit for bit as the saved one would have.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is truncated, damaged, not a model file, or of a newer format.
-    OSError
-        If the file cannot be read.
-
-    Examples
-    --------
-    >>> import os, tempfile, hsmoe
-    >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=8, random_state=0)
-    >>> path = os.path.join(tempfile.mkdtemp(), "model.hsmoe")
-    >>> model.fit([[0.0], [1.0], [2.0]], [0.1, 0.9, 2.1]).save(path)
-    >>> hsmoe.load(path).n_rows_seen_
-    3
-    """
-    source = os.fspath(path)
-    data = Path(path).read_bytes()
-    metadata, arrays = unpack(data, source)
-    name = metadata.get("class")
-    if name not in _ESTIMATORS:
-        raise CheckpointError(
-            f"{source} holds a {name!r}, which hsmoe {__version__} does not know; install a "
-            "newer hsmoe to load it"
-        )
-    estimator = getattr(importlib.import_module(_ESTIMATORS[name]), name)
-    model: HSMoERegressor = estimator._from_checkpoint(metadata, arrays, source)
-    return model

@@ -9,7 +9,7 @@ MODULES = [
     "hsmoe._dispatch",
     "hsmoe._experts",
     "hsmoe._priors",
-    "hsmoe.checkpoint",
+    "hsmoe._load",
     "hsmoe.forecast",
     "hsmoe.linalg",
     "hsmoe._base",

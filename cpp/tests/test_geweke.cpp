@@ -1,4 +1,4 @@
-// Geweke's joint distribution test ("Getting it right", 2004) of the scan: draws of the parameters from the prior must
+// Geweke's joint distribution test ("Getting it right", 2004) of the scan, and of a single row learned in passing: draws of the parameters from the prior must
 // have the law that they still have after
 //     data given parameters -> one Gibbs scan of the parameters given the data
 // has been repeated T times.  Many independent chains, each started by an exact draw, so that standard errors are
@@ -166,6 +166,19 @@ struct Chain {
     expert.draw_parameters(expert_state.data(), rng, all, draw.data(), work.data());
   }
 
+  // The same for one row by Gate::learn, coordinate sweep or block draw: from empty statistics it is a Gibbs
+  // kernel for the gate given z of that row.
+  void learn_one(PhiKernel kernel, Fault fault) {
+    Lane<W> log_g[K], memo[K];
+    const Row row = design.row(n - 1);
+    gate.log_proba(gate_state.data(), row, log_g, memo);
+    const Lane<W> drawn = allocate(log_g);
+    for (int l = 0; fault == Fault::stale_logit && l < K - 1; ++l) memo[l] = Lane<W>(0.0);
+    gate.load_sums(gate_state.data(), nullptr);
+    gate.learn(gate_state.data(), row, fault == Fault::flipped_kappa ? (K - 1.0) - drawn : drawn, memo, kernel, rng, all,
+               work.data());
+  }
+
   // Bounded or light-tailed functions of the parameters of one lane.
   Values functions(int lane) const {
     Values v;
@@ -189,7 +202,9 @@ struct Chain {
   }
 };
 
-double largest_z(Fault fault, bool horseshoe, int chains, int steps) {
+enum class Kernel { scan, row_by_sweep, row_by_block };
+
+double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kernel = Kernel::scan) {
   const Design design;
   auto make_prior = [&]() -> std::unique_ptr<GatePrior<W>> {
     if (!horseshoe) return std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{});
@@ -209,8 +224,12 @@ double largest_z(Fault fault, bool horseshoe, int chains, int steps) {
     for (int c = 0; c < chains / W; ++c) {
       Chain chain(design, gate, expert, std::uint64_t(2 * c + which + 1));
       for (int t = 0; which == 1 && t < steps; ++t) {
-        chain.simulate_data();
-        chain.scan(fault);
+        if (kernel == Kernel::scan) {
+          chain.simulate_data();
+          chain.scan(fault);
+        } else {
+          chain.learn_one(kernel == Kernel::row_by_sweep ? PhiKernel::sweep : PhiKernel::block, fault);
+        }
       }
       for (int lane = 0; lane < W; ++lane) {
         const Values v = chain.functions(lane);
@@ -247,6 +266,16 @@ int main() {
     const double z = largest_z(f, true, chains / 2, steps);
     std::printf("fault %d: largest |z| %.2f\n", int(f), z);
     CHECK(z > 7);
+  }
+  for (Kernel kernel : {Kernel::row_by_sweep, Kernel::row_by_block}) {
+    const double right = largest_z(Fault::none, true, 4 * chains, steps, kernel);
+    std::printf("one row: largest |z| %.2f\n", right);
+    CHECK(right < 4.5);
+    for (Fault f : {Fault::flipped_kappa, Fault::stale_logit}) {
+      const double z = largest_z(f, true, 4 * chains, steps, kernel);
+      std::printf("one row, fault %d: largest |z| %.2f\n", int(f), z);
+      CHECK(z > 7);
+    }
   }
   return report("geweke");
 }

@@ -1,6 +1,9 @@
 // The engine: convert, validate shapes, release the GIL, call.
 #include <algorithm>
 #include <limits>
+#include <optional>
+
+#include <pybind11/stl.h>
 
 #include <hsmoe/filter/engine.hpp>
 
@@ -133,16 +136,18 @@ py::dict learn(Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, 
 py::dict prequential(Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs, bool with_crps) {
   const Index n = y.size();
   auto mean = new_array<double>({n}), variance = new_array<double>({n}), density = new_array<double>({n}),
-       cdf = new_array<double>({n}), crps = new_array<double>({n});
+       cdf = new_array<double>({n}), crps = new_array<double>({n}),
+       expert_weight = new_array<double>({n, e.config().n_experts});
   std::fill_n(crps.mutable_data(), n, std::numeric_limits<double>::quiet_NaN());
   const ForecastPath forecast{mean.mutable_data(), variance.mutable_data(), density.mutable_data(), cdf.mutable_data(),
-                              with_crps ? crps.mutable_data() : nullptr};
+                              with_crps ? crps.mutable_data() : nullptr, expert_weight.mutable_data()};
   py::dict d = learn(e, X, U, y, n_jobs, &forecast);
   d["mean"] = mean;
   d["variance"] = variance;
   d["log_density"] = density;
   d["cdf"] = cdf;
   d["crps"] = crps;
+  d["expert_weight"] = expert_weight;
   return d;
 }
 
@@ -192,13 +197,67 @@ py::dict log_dict(const std::vector<ResamplingEvent>& events) {
   return d;
 }
 
+py::dict log_dict(const std::vector<SweepEvent>& events) {
+  const Index m = Index(events.size());
+  auto row = new_array<Index>({m}), island = new_array<Index>({m}), n_scans = new_array<Index>({m}),
+       n_rows = new_array<Index>({m});
+  auto forced = new_array<bool>({m});
+  for (Index i = 0; i < m; ++i) {
+    row.mutable_data()[i] = events[i].row;
+    island.mutable_data()[i] = events[i].island;
+    n_scans.mutable_data()[i] = events[i].n_scans;
+    n_rows.mutable_data()[i] = events[i].n_rows;
+    forced.mutable_data()[i] = events[i].forced;
+  }
+  py::dict d;
+  d["row"] = row;
+  d["island"] = island;
+  d["n_scans"] = n_scans;
+  d["n_rows"] = n_rows;
+  d["forced"] = forced;
+  return d;
+}
+
+// Draws of M particles, (M, ...); with the terms of their mixtures at n rows, (M, n, K).
+py::dict draw(const Engine& e, const Indices& particles, const Words& seeds, const Doubles& X, const Doubles& U,
+              const std::optional<Doubles>& y, int n_jobs) {
+  const Reading reading(e);
+  check_shape("Engine.draw", "particles", particles, {-1});
+  const Index M = particles.size(), K = e.config().n_experts, splits = e.n_splits(), p = e.config().gate_dim;
+  check_shape("Engine.draw", "seeds", seeds, {M, 4});
+  const Rows rows = rows_of(e, "Engine.draw", &X, &U, y ? &*y : nullptr);
+  const std::vector<Index> numbers(particles.data(), particles.data() + M);
+  auto coefficients = new_array<double>({M, K, e.config().expert_dim}), variance = new_array<double>({M, K}),
+       counts = new_array<double>({M, K}), phi = new_array<double>({M, splits, p}),
+       local = new_array<double>({M, splits, p}), global = new_array<double>({M}),
+       log_gate = new_array<double>({M, rows.n, K}), log_density = new_array<double>({M, y ? rows.n : 0, K});
+  const PosteriorDraws out{coefficients.mutable_data(), variance.mutable_data(), counts.mutable_data(), phi.mutable_data(),
+                           local.mutable_data(), global.mutable_data(), log_gate.mutable_data(),
+                           y ? log_density.mutable_data() : nullptr};
+  const std::uint64_t* words = seeds.data();
+  {
+    py::gil_scoped_release release;
+    e.draw(numbers, words, rows, n_jobs, out);
+  }
+  py::dict d;
+  d["coefficients"] = coefficients;
+  d["noise_variance"] = variance;
+  d["counts"] = counts;
+  d["phi"] = phi;
+  d["local_scale"] = local;
+  d["global_scale"] = global;
+  d["log_gate"] = log_gate;
+  if (y) d["log_density"] = log_density;
+  return d;
+}
+
 py::dict get_state(const Engine& e) {
   const Reading reading(e);
   const EngineState s = e.state();
   const Index R = e.config().n_islands, N = e.config().n_particles;
-  py::dict d = log_dict(s.resampling_log);
   py::dict out;
-  for (auto item : d) out[py::str("resampling_" + item.first.cast<std::string>())] = item.second;
+  for (auto item : log_dict(s.resampling_log)) out[py::str("resampling_" + item.first.cast<std::string>())] = item.second;
+  for (auto item : log_dict(s.sweep_log)) out[py::str("sweep_" + item.first.cast<std::string>())] = item.second;
   out["n_rows"] = to_array(std::vector<Index>{s.n_rows}, {1});
   out["particles"] = to_array(s.particles, {R, N, Index(s.particles.size()) / (R * N)});
   out["log_weight"] = to_array(s.log_weight, {R, N});
@@ -250,6 +309,13 @@ void set_state(Engine& e, const py::dict& d) {
   if (island.size() != row.size() || unique.size() != row.size() || ess.size() != row.size())
     throw InvalidArgument("Engine.set_state: the arrays 'resampling_*' differ in length");
   for (std::size_t i = 0; i < row.size(); ++i) s.resampling_log.push_back({row[i], island[i], ess[i], unique[i]});
+  const auto sweep_row = state_array<Index>(d, "sweep_row"), sweep_island = state_array<Index>(d, "sweep_island"),
+             n_scans = state_array<Index>(d, "sweep_n_scans"), n_visited = state_array<Index>(d, "sweep_n_rows");
+  const auto forced = state_array<bool>(d, "sweep_forced");
+  for (std::size_t size : {sweep_island.size(), n_scans.size(), n_visited.size(), forced.size()})
+    if (size != sweep_row.size()) throw InvalidArgument("Engine.set_state: the arrays 'sweep_*' differ in length");
+  for (std::size_t i = 0; i < sweep_row.size(); ++i)
+    s.sweep_log.push_back({sweep_row[i], sweep_island[i], n_scans[i], n_visited[i], bool(forced[i])});
   const Changing changing(e);
   e.set_state(s);
 }
@@ -335,6 +401,15 @@ void bind_engine(py::module_& m) {
         return to_array(e.expert_counts(), {e.config().n_experts});
       })
       .def("particle", &particle, "i"_a = Index(-1))
+      .def("draw", &draw, "particles"_a, "seeds"_a, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
+      .def("particle_weights", [](const Engine& e) {
+        const Reading reading(e);
+        return to_array(e.particle_weights(), {e.config().n_islands, e.config().n_particles});
+      })
+      .def("sweep_log", [](const Engine& e) {
+        const Reading reading(e);
+        return log_dict(e.sweep_log());
+      })
       .def("resampling_log", [](const Engine& e) {
         const Reading reading(e);
         return log_dict(e.resampling_log());

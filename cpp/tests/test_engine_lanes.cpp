@@ -69,7 +69,8 @@ bool same(const EngineState& a, const EngineState& b) {
   };
   return a.n_rows == b.n_rows && equal(a.particles, b.particles) && equal(a.log_weight, b.log_weight) &&
          equal(a.island_log_evidence, b.island_log_evidence) && equal(a.streams, b.streams) &&
-         equal(a.retained_xy, b.retained_xy) && a.resampling_log.size() == b.resampling_log.size();
+         equal(a.retained_xy, b.retained_xy) && a.resampling_log.size() == b.resampling_log.size() &&
+         a.sweep_log.size() == b.sweep_log.size();
 }
 
 }  // namespace

@@ -44,6 +44,8 @@ class Expert {
   virtual void rebuild(double* state, const double* sums, const Lane<W>* draw, Stream<W>& rng, Mask<W> mask,
                        Lane<W>* work) const = 0;
 
+  /// The parameters of a lane of `draw`, for reports: coefficients (K, d), noise variance (K).
+  virtual void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance) const = 0;
   /// Posterior means, for reports: coefficients (K, d), noise variance (K), rows allocated (K).
   virtual void describe(const double* state, int lane, double* coefficients, double* variance,
                         double* counts) const = 0;

@@ -164,6 +164,12 @@ class GaussianExpert final : public Expert<W> {
       counts[k] = 2 * (shape - options_.a0);
     }
   }
+  void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance) const override {
+    for (int k = 0; k < K_; ++k, draw += d_ + 2) {
+      for (int j = 0; j < d_; ++j) coefficients[k * d_ + j] = draw[j][lane];
+      variance[k] = 1.0 / draw[d_][lane];
+    }
+  }
   bool plausible_sums(const double* sums, int lane) const override {
     for (int k = 0; k < K_; ++k, sums += W * sum_stride()) {
       for (int j = 0; j <= d_; ++j)

@@ -49,12 +49,20 @@ struct LearnPath {
 /// Per-row forecasts made before the row was learned; null members are not filled.
 struct ForecastPath {
   double *mean = nullptr, *variance = nullptr, *log_density = nullptr, *cdf = nullptr, *crps = nullptr;
+  double* expert_weight = nullptr;  // (n, K) mean over the particles of the routing probabilities
 };
 
 struct ResamplingEvent {
   Index row, island;
   double ess;
   Index unique;  // distinct ancestors
+};
+
+/// The scans of one island after a row.
+struct SweepEvent {
+  Index row, island;
+  Index n_scans, n_rows;  // rows visited: scans times retained rows
+  bool forced;            // for the retained rows were many, not because the island resampled
 };
 
 /// Everything that a run needs to continue bit for bit, in particle order (free of W).
@@ -67,6 +75,7 @@ struct EngineState {
   double log_evidence = 0.0;
   std::vector<std::uint64_t> streams;       // (islands, particles + 1, 4); the last of an island is its own
   std::vector<ResamplingEvent> resampling_log;
+  std::vector<SweepEvent> sweep_log;
   Index first_retained = 0;                             // stream index of the first row below
   std::vector<double> retained_xy, retained_u;          // (n, expert_dim + 1), (n, gate_dim)
   std::vector<Index> frozen_until, swept_at;            // (islands)
@@ -76,6 +85,14 @@ struct ParticleReport {
   double weight, global_scale;
   std::vector<double> phi, local_scale, inclusion;          // (n_splits, p)
   std::vector<double> coefficients, noise_variance, counts;  // (K, d), (K), (K)
+};
+
+/// Where draws of M particles go; log_density may be null, and then the rows need no y.
+struct PosteriorDraws {
+  double *coefficients, *noise_variance;        // (M, K, d), (M, K): drawn given the particle
+  double *counts;                               // (M, K) rows allocated
+  double *phi, *local_scale, *global_scale;     // (M, n_splits, p) twice, (M)
+  double *log_gate, *log_density;               // (M, n, K) log g_k(u), log f_k(y | x; coefficients, noise)
 };
 
 /// Who uses an engine now: many readers, or one that changes it.  Not a lock: the second comer is refused.
@@ -124,10 +141,16 @@ class Engine {
   virtual std::vector<double> gate_inclusion() const = 0;
   virtual std::vector<double> expert_counts() const = 0;
   virtual ParticleReport particle(Index i) const = 0;  // -1: the heaviest
+  /// The parameters of the particles (numbered over all islands), those they integrate out drawn by one
+  /// stream of 4 words a draw; and the terms of their mixtures at the rows.
+  virtual void draw(const std::vector<Index>& particles, const std::uint64_t* seeds, const Rows& rows, int n_jobs,
+                    const PosteriorDraws& out) const = 0;
+  virtual std::vector<double> particle_weights() const = 0;  // (islands, particles), of the pooled forecasts
   virtual double log_evidence() const = 0;
   virtual const std::vector<double>& island_log_evidence() const = 0;
   virtual std::vector<double> ess() const = 0;
   virtual const std::vector<ResamplingEvent>& resampling_log() const = 0;
+  virtual const std::vector<SweepEvent>& sweep_log() const = 0;
   virtual Index n_rows() const = 0;
   virtual Index n_bytes() const = 0;
   virtual int n_splits() const = 0;

@@ -41,6 +41,12 @@ class ForecastBatch {
       for (Index s = begin; s < end; ++s) {
         for (Index i = 0; i < particles_; ++i)
           for (Index k = 0; k < experts_; ++k) weight[offset(s, i) + k] *= particle_weight_[s * particles_ + i];
+        if (path.expert_weight) {
+          double* mean = path.expert_weight + (first + s) * experts_;
+          std::fill_n(mean, experts_, 0.0);
+          for (Index i = 0; i < particles_; ++i)
+            for (Index k = 0; k < experts_; ++k) mean[k] += weight[offset(s, i) + k];
+        }
         const Index at = offset(s, 0);
         const MixtureView mixture{std::size_t(size_), &weight[at], &loc[at], &scale[at], &df[at]};
         if (path.mean) path.mean[first + s] = mixture_mean(mixture);

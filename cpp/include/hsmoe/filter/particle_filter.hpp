@@ -59,10 +59,14 @@ class ParticleFilter final : public Engine {
   std::vector<double> gate_inclusion() const override;
   std::vector<double> expert_counts() const override;
   ParticleReport particle(Index i) const override;
+  void draw(const std::vector<Index>& particles, const std::uint64_t* seeds, const Rows& rows, int n_jobs,
+            const PosteriorDraws& out) const override;
+  std::vector<double> particle_weights() const override { return pooled_weights(); }
   double log_evidence() const override { return population_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return population_.island_log_evidence; }
   std::vector<double> ess() const override;
   const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
+  const std::vector<SweepEvent>& sweep_log() const override { return sweep_log_; }
   Index n_rows() const override { return n_rows_; }
   Index n_bytes() const override;
   int n_splits() const override { return gate_->n_splits(); }
@@ -98,6 +102,7 @@ class ParticleFilter final : public Engine {
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
   Index resample_islands();
   void plan_sweeps();
+  Index scans_over(Index begin, Index end) const;
   void finish_sweeps();
   Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
@@ -120,6 +125,7 @@ class ParticleFilter final : public Engine {
   Population population_;
   Index n_rows_ = 0;
   std::vector<ResamplingEvent> resampling_log_;
+  std::vector<SweepEvent> sweep_log_;
 
   // Of the row in flight, made by weigh, read by propagate: K lanes log(g_k f_k), then the memo of the gate.
   Index memory_lanes_;
@@ -131,6 +137,7 @@ class ParticleFilter final : public Engine {
 
 }  // namespace hsmoe
 
+#include <hsmoe/filter/particle_draws_impl.hpp>
 #include <hsmoe/filter/particle_filter_impl.hpp>
 #include <hsmoe/filter/particle_forecast_impl.hpp>
 #include <hsmoe/filter/particle_rejuvenation_impl.hpp>

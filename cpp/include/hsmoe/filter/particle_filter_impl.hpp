@@ -195,7 +195,8 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
 
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Population> undo;
-  const Index n_rows_before = n_rows_, n_events_before = Index(resampling_log_.size());
+  const Index n_rows_before = n_rows_, n_events_before = Index(resampling_log_.size()),
+              n_sweeps_before = Index(sweep_log_.size());
   if (rows.n > 1) undo = std::make_unique<Population>(population_);
 
   std::vector<double> growth(R);
@@ -250,6 +251,7 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
       population_ = std::move(*undo);
       n_rows_ = n_rows_before;
       resampling_log_.resize(std::size_t(n_events_before));
+      sweep_log_.resize(std::size_t(n_sweeps_before));
     }
     throw;
   }

@@ -21,6 +21,14 @@ void ParticleFilter<W>::plan_sweeps() {
   }
 }
 
+/// Scans of the retained rows begin ... end-1: while the stream is young, and only then, as many as visit
+/// scan_rows rows.
+template <int W>
+Index ParticleFilter<W>::scans_over(Index begin, Index end) const {
+  const Index young = begin == 0 ? (config_.scan_rows + end - 1) / end : 1;
+  return std::max<Index>(config_.n_scans, young);
+}
+
 /// After all blocks were scanned.
 template <int W>
 void ParticleFilter<W>::finish_sweeps() {
@@ -28,6 +36,8 @@ void ParticleFilter<W>::finish_sweeps() {
   for (Index r = 0; r < n_islands(); ++r) {
     if (!sweep_[r]) continue;
     any_sweep = true;
+    const Index begin = population_.frozen_until[r], end = population_.buffer.end(), n_scans = scans_over(begin, end);
+    sweep_log_.push_back({n_rows_ - 1, r, n_scans, n_scans * (end - begin), !resampled_[r]});
     population_.frozen_until[r] = std::min(n_rows_, freezes() ? std::max(population_.frozen_until[r], n_rows_ - config_.retain)
                                                               : population_.frozen_until[r]);
     population_.swept_at[r] = n_rows_;
@@ -67,9 +77,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   }
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
-  // While the stream is young, and only then, as many scans as visit scan_rows rows.
-  const Index young = begin == 0 ? (config_.scan_rows + end - 1) / end : 1;
-  const Index n_scans = std::max<Index>(config_.n_scans, young);
+  const Index n_scans = scans_over(begin, end);
   for (Index scan = 0; scan < n_scans; ++scan) {
     const bool last = scan + 1 == n_scans;
     expert_->draw_parameters(state, rng, mask, draw, work);

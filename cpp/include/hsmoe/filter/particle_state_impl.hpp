@@ -26,6 +26,7 @@ EngineState ParticleFilter<W>::state() const {
   s.log_share = population_.log_share;
   s.log_evidence = population_.log_evidence;
   s.resampling_log = resampling_log_;
+  s.sweep_log = sweep_log_;
   s.first_retained = population_.buffer.first();
   s.retained_xy = population_.buffer.all_xy();
   s.retained_u = population_.buffer.all_u();
@@ -74,6 +75,11 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
     require(freezes() || s.frozen_until[r] == 0, "frozen_until", "must be 0 where nothing is frozen");
     require(s.swept_at[r] >= 0 && s.swept_at[r] <= s.n_rows, "swept_at", "lies outside the stream");
   }
+  auto happened = [&](Index row, Index island) { return row >= 0 && row < s.n_rows && island >= 0 && island < R; };
+  for (const ResamplingEvent& e : s.resampling_log)
+    require(happened(e.row, e.island) && e.unique >= 1 && e.unique <= N, "resampling_*", "hold what cannot have happened");
+  for (const SweepEvent& e : s.sweep_log)
+    require(happened(e.row, e.island) && e.n_scans >= 1 && e.n_rows >= 0, "sweep_*", "hold what cannot have happened");
   Population p = population_;
   for (Index r = 0; r < R; ++r) {
     for (Index i = 0; i < N; ++i) {
@@ -103,6 +109,7 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   p.swept_at = s.swept_at;
   population_ = std::move(p);
   resampling_log_ = s.resampling_log;
+  sweep_log_ = s.sweep_log;
   n_rows_ = s.n_rows;
 }
 

@@ -296,6 +296,17 @@ class OnlineMixture(ParameterMixin):
         _, engine, _ = self._view()
         return dict(engine.resampling_log())
 
+    @property
+    def sweep_log_(self) -> dict[str, NDArray[Any]]:
+        """One entry for each rejuvenation of an island: what it scanned, and why.
+
+        Arrays ``row`` (learned rows from 0) and ``island``; ``n_scans``, the Gibbs scans;
+        ``n_rows``, how many retained rows they visited in all; ``forced``, true where so many rows
+        had gathered that a scan was due, false where it followed a resampling.
+        """
+        _, engine, _ = self._view()
+        return dict(engine.sweep_log())
+
     def predict_expert_proba(
         self, X: Any, return_std: bool = False
     ) -> FloatArray | tuple[FloatArray, FloatArray]:

@@ -68,6 +68,21 @@ class Engine(Protocol):
 
     def particle(self, i: int = -1) -> dict[str, Any]: ...
 
+    def draw(
+        self,
+        particles: IntArray,
+        seeds: SeedArray,
+        X: FloatArray,
+        U: FloatArray,
+        y: FloatArray | None,
+        n_jobs: int,
+    ) -> dict[str, NDArray[Any]]:
+        """Draw parameters from particles, and the terms of their mixtures at rows."""
+
+    def particle_weights(self) -> FloatArray: ...
+
+    def sweep_log(self) -> dict[str, NDArray[Any]]: ...
+
     def resampling_log(self) -> dict[str, NDArray[Any]]: ...
 
     def get_state(self) -> dict[str, NDArray[Any]]: ...

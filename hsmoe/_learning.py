@@ -138,8 +138,18 @@ def _forecast(
     n = len(rows.y)
     standard = {
         name: np.asarray(scores.get(name, np.empty(0)), dtype=np.float64)
-        for name in ("mean", "variance", "log_density", "cdf", "crps", "ess", "log_evidence")
+        for name in (
+            "mean",
+            "variance",
+            "log_density",
+            "cdf",
+            "crps",
+            "ess",
+            "log_evidence",
+            "resampled",
+        )
     }
+    routing = scores.get("expert_weight", np.empty((0, state.settings.n_experts)))
     scaling = state.scaling or Scaling.identity(state.n_features)
     n_rows: IntArray = np.arange(1, n - first + 1, dtype=np.int64) + n_before
     arrays = {
@@ -150,6 +160,8 @@ def _forecast(
         "crps": scaling.spread(standard["crps"]),
         "ess": standard["ess"],
         "log_evidence": scaling.log_evidence(standard["log_evidence"], n_rows),
+        "resampled": standard["resampled"],
+        "expert_weight": np.asarray(routing, dtype=np.float64),
     }
     kept = np.ones(n, dtype=bool) if rows.kept is None else rows.kept.copy()
     kept[np.flatnonzero(kept)[:first]] = False

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._core_protocol import FloatArray
+from ._pit import PitHistogram
 
 if TYPE_CHECKING:
     import pandas
@@ -41,6 +42,13 @@ class Forecast:
         Effective sample size of the particles after the row, summed over islands.
     log_evidence : ndarray, shape (n,)
         Log evidence of all rows so far, the row included, in nats.
+    resampled : ndarray, shape (n,)
+        How many islands resampled after the row.
+    expert_weight : ndarray, shape (n, n_experts)
+        Posterior mean of the routing probabilities as forecast, before y was known; rows sum to
+        one.  Experts go by their numbers, which particles may use differently: a change of weight
+        may be a change of numbers, and experts that mean different things to different particles
+        show as weights that are nearly equal.  ``to_arviz`` matches them.
     n_warmup : int
         How many rows were part of the warm-up.
     n_skipped : int
@@ -67,6 +75,8 @@ class Forecast:
     crps: FloatArray
     ess: FloatArray
     log_evidence: FloatArray
+    resampled: FloatArray
+    expert_weight: FloatArray
     n_warmup: int = 0
     n_skipped: int = 0
 
@@ -113,6 +123,52 @@ class Forecast:
     def mean_crps(self) -> float:
         """Average CRPS in units of y (lower is better); NaN if no row was forecast."""
         return _mean(self.crps)
+
+    @property
+    def pit(self) -> FloatArray:
+        """The probability integral transform of each row, shape (n,): another name of ``cdf``.
+
+        Uniform on (0, 1) and independent from row to row if the forecasts are right.
+        """
+        return self.cdf
+
+    def pit_histogram(self, bins: int = 20, coverage: float = 0.95) -> PitHistogram:
+        """Return how the probability integral transforms spread over equal bins of (0, 1).
+
+        Parameters
+        ----------
+        bins : int
+            Number of bins.
+        coverage : float
+            Probability that the count of one bin lies in its band if the forecasts are right; of
+            ``bins`` bins about ``bins * (1 - coverage)`` lie outside even then.
+
+        Returns
+        -------
+        PitHistogram
+
+        Raises
+        ------
+        ValueError
+            If ``bins`` is below 1 or ``coverage`` not between 0 and 1.
+
+        References
+        ----------
+        Diebold, Gunther & Tay (1998), Evaluating density forecasts.
+        Gneiting, Balabdaoui & Raftery (2007), Probabilistic forecasts, calibration and sharpness.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(300, 2))
+        >>> y = X[:, 0] + 0.1 * rng.normal(size=300)
+        >>> model = hsmoe.HSMoERegressor(n_experts=1, n_particles=1, random_state=0)
+        >>> histogram = model.prequential(X, y).pit_histogram(bins=5)
+        >>> int(histogram.counts.sum()), histogram.band
+        (250, (38, 63))
+        """
+        return PitHistogram.of(self.cdf, bins, coverage)
 
     def coverage(self, levels: ArrayLike = LEVELS) -> FloatArray | np.float64:
         """Return the share of rows inside their central predictive intervals.
@@ -170,10 +226,13 @@ class Forecast:
         return {name: getattr(self, name) for name in self._arrays()}
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return one row for each forecast (needs pandas)."""
+        """Return one row for each forecast, each expert's weight a column (needs pandas)."""
         import pandas as pd
 
-        return pd.DataFrame(self.to_dict())
+        columns = {name: values for name, values in self.to_dict().items() if values.ndim == 1}
+        for k in range(self.expert_weight.shape[1]):
+            columns[f"expert_weight_{k}"] = self.expert_weight[:, k]
+        return pd.DataFrame(columns)
 
     def __repr__(self) -> str:
         scores: dict[str, Any] = {

@@ -1,0 +1,237 @@
+"""A model as draws from its posterior, in ArviZ's terms."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._core_protocol import Engine, FloatArray, IntArray
+from ._matching import classification, match_experts
+from ._scaling import Scaling
+from ._seeding import draw_seed
+from ._state import LearnedState
+from ._version import __version__
+from .resampling import systematic
+
+__all__ = ["Exported", "GivenRows", "as_inference_data", "import_arviz", "posterior_draws"]
+
+_MISSING = 'to_arviz needs arviz and scipy; install them with: pip install "hsmoe[arviz]"'
+
+# Experts are matched on at most this many rows, evenly spaced, and fewer where draws are many.
+_MATCH_ROWS = 500
+_MATCH_NUMBERS = 2**24
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """Complete rows that a caller wants to see the draws at."""
+
+    X: FloatArray  # (n, d), in the units of the data
+    y: FloatArray | None  # (n,), in the units of the data
+    numbers: IntArray  # (n,), of the rows as they were given
+    expert: FloatArray  # (n, 1 + m), standardised designs
+    gate: FloatArray
+    target: FloatArray | None  # (n,), standardised
+
+
+@dataclass
+class Exported:
+    """Groups of variables by name, what their dimensions are called, and where they stand."""
+
+    groups: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
+    dims: dict[str, list[str]] = field(default_factory=dict)
+    coords: dict[str, NDArray[Any]] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, group: str, name: str, values: NDArray[Any], *dims: str) -> None:
+        self.groups.setdefault(group, {})[name] = values
+        self.dims[name] = list(dims)
+
+
+def posterior_draws(
+    state: LearnedState,
+    engine: Engine,
+    scaling: Scaling,
+    rows: GivenRows | None,
+    *,
+    n_draws: int | None,
+    by_island: bool,
+    match: bool,
+    random_state: Any,
+    n_jobs: int,
+    attrs: Mapping[str, Any],
+) -> Exported:
+    """Return draws from the posterior that the particles of an engine stand for."""
+    settings = state.settings
+    rng = np.random.default_rng(draw_seed(random_state))
+    weights = np.asarray(engine.particle_weights())  # (islands, particles)
+    n_islands, n_particles = weights.shape
+    clouds = list(weights / weights.sum(axis=1, keepdims=True)) if by_island else [weights.ravel()]
+    per_chain = len(clouds[0]) if n_draws is None else n_draws
+    # In random order: any part of the draws stands for the whole.
+    chosen = np.concatenate(
+        [
+            chain * n_particles + rng.permutation(systematic(cloud, per_chain, rng))
+            for chain, cloud in enumerate(clouds)
+        ]
+    )
+    seeds = rng.integers(1, 2**64 - 1, size=(len(chosen) + 1, 4), dtype=np.uint64)
+
+    def draw(
+        X: FloatArray, U: FloatArray, y: FloatArray | None, reference: bool = False
+    ) -> dict[str, Any]:
+        """Return the same draws at other rows; with the heaviest particle's in front if asked."""
+        if not reference:
+            return engine.draw(chosen, seeds[1:], X, U, y, n_jobs)
+        first = np.array([int(np.argmax(weights))])
+        return engine.draw(np.concatenate([first, chosen]), seeds, X, U, y, n_jobs)
+
+    order = np.tile(np.arange(settings.n_experts), (len(chosen), 1))
+    if match and settings.n_experts > 1:
+        order = _order_of_experts(engine, rows, len(chosen) + 1, settings.n_experts, draw)
+
+    def by_expert(values: Any, axis: int = 1) -> FloatArray:
+        index = order.reshape(len(order), *(1,) * (axis - 1), -1)
+        index = index.reshape(*index.shape, *(1,) * (values.ndim - index.ndim))
+        taken: FloatArray = np.take_along_axis(np.asarray(values), index, axis=axis)
+        return taken
+
+    def chains(values: Any) -> NDArray[Any]:
+        array = np.asarray(values)
+        return array.reshape(len(clouds), per_chain, *array.shape[1:])
+
+    expert_columns, gate_columns = state.columns("expert"), state.columns("gate")
+    nowhere = np.empty((0, 1 + len(expert_columns))), np.empty((0, 1 + len(gate_columns)))
+    X, U, target = (*nowhere, None) if rows is None else (rows.expert, rows.gate, rows.target)
+    drawn = draw(X, U, target)
+    out = Exported(attrs=dict(attrs))
+    out.attrs |= {"inference_library": "hsmoe", "inference_library_version": __version__}
+    out.coords["expert"] = np.arange(settings.n_experts)
+    out.coords["feature"] = np.array(["intercept", *(state.labels[j] for j in expert_columns)])
+    coefficients = scaling.coefficients(np.asarray(drawn["coefficients"]), expert_columns)
+    out.add("posterior", "beta", chains(by_expert(coefficients)), "expert", "feature")
+    noise = scaling.spread(np.sqrt(by_expert(drawn["noise_variance"])))
+    out.add("posterior", "noise_sd", chains(noise), "expert")
+    counts = np.maximum(by_expert(drawn["counts"]), 0.0)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    out.add("posterior", "expert_weight", chains(share), "expert")
+    if settings.n_experts > 1:
+        _add_gate(out, state, gate_columns, drawn, chains)
+
+    out.add("sample_stats", "island", chains(chosen // n_particles))
+    out.add("sample_stats", "particle", chains(chosen % n_particles))
+    moved = (order != np.arange(settings.n_experts)).any(axis=1)
+    out.add("sample_stats", "relabelled", chains(moved))
+    out.coords["island_number"] = np.arange(n_islands)
+    out.add("constant_data", "island_weight", weights.sum(axis=1), "island_number")
+    if rows is not None:
+        _add_rows(out, state, scaling, rows, drawn, rng, chains, by_expert)
+    return out
+
+
+def _add_gate(
+    out: Exported, state: LearnedState, columns: IntArray, drawn: dict[str, Any], chains: Any
+) -> None:
+    """Add the gate, split by split: a tree's splits cannot be permuted like its experts."""
+    names = np.array(["intercept", *(state.labels[j] for j in columns)])
+    out.coords["split"] = np.array(state.settings.tree.split_labels())
+    out.coords["gate_feature"] = names
+    out.add("posterior", "phi", chains(drawn["phi"]), "split", "gate_feature")
+    scales, tau = np.asarray(drawn["local_scale"]), np.asarray(drawn["global_scale"])
+    shrunk = ~np.isnan(scales).any(axis=(0, 1))  # not the intercept; none under a normal prior
+    if shrunk.any():
+        out.coords["shrunk_feature"] = names[shrunk]
+        local = chains(scales[:, :, shrunk])
+        out.add("posterior", "local_scale", local, "split", "shrunk_feature")
+    if not np.isnan(tau).any():
+        out.add("posterior", "tau", chains(tau))
+
+
+def _add_rows(
+    out: Exported,
+    state: LearnedState,
+    scaling: Scaling,
+    rows: GivenRows,
+    drawn: dict[str, Any],
+    rng: np.random.Generator,
+    chains: Any,
+    by_expert: Any,
+) -> None:
+    """Add routing, predictive draws, and, where y is known, the likelihood of the rows."""
+    gate = np.exp(np.asarray(drawn["log_gate"]))  # (M, n, K)
+    out.coords["row"] = rows.numbers
+    out.coords["column"] = np.array(state.labels)
+    out.add("constant_data", "X", rows.X, "row", "column")
+    # One expert a draw and row by inversion, then its normal.
+    uniform = rng.random(gate.shape[:2])[:, :, None] * gate.sum(axis=2, keepdims=True)
+    picked = np.minimum((uniform >= gate.cumsum(axis=2)).sum(axis=2), gate.shape[2] - 1)
+    index = np.arange(len(gate))[:, None]
+    mean = np.einsum("mnd,nd->mn", np.asarray(drawn["coefficients"])[index, picked], rows.expert)
+    sd = np.sqrt(np.asarray(drawn["noise_variance"])[index, picked])
+    replicated = scaling.location(mean + sd * rng.standard_normal(mean.shape))
+    out.add("posterior_predictive", "y", chains(replicated), "row")
+    out.add("posterior_predictive", "expert_proba", chains(by_expert(gate, 2)), "row", "expert")
+    if rows.y is not None:
+        joint = np.asarray(drawn["log_gate"]) + np.asarray(drawn["log_density"])
+        likelihood = scaling.log_density(np.logaddexp.reduce(joint, axis=2))
+        out.add("log_likelihood", "y", chains(likelihood), "row")
+        out.add("observed_data", "y", rows.y, "row")
+
+
+def _order_of_experts(
+    engine: Engine, rows: GivenRows | None, n_draws: int, n_experts: int, draw: Any
+) -> IntArray:
+    """Return which expert of each draw takes which number of the heaviest particle."""
+    stored = engine.get_state()
+    xy, U = np.asarray(stored["retained_xy"]), np.asarray(stored["retained_u"])
+    X, y = xy[:, :-1], xy[:, -1]
+    if rows is not None and rows.target is not None:
+        X = np.concatenate([X, rows.expert])
+        U = np.concatenate([U, rows.gate])
+        y = np.concatenate([y, rows.target])
+    if len(y) == 0:
+        raise ValueError(
+            "there are no rows to match the experts on, as retain=0 keeps none; pass X and y, or "
+            "match=False"
+        )
+    most = min(len(y), _MATCH_ROWS, max(32, _MATCH_NUMBERS // (n_draws * n_experts)))
+    some = np.unique(np.linspace(0, len(y) - 1, most).round().astype(np.int64))
+    X, U, y = (np.ascontiguousarray(a[some]) for a in (X, U, y))
+    terms = draw(X, U, y, reference=True)
+    return match_experts(classification(terms["log_gate"], terms["log_density"]))[1:]
+
+
+def as_inference_data(arviz: Any, exported: Exported) -> Any:
+    """Return what the given ArviZ keeps draws in."""
+    attrs = {"posterior": exported.attrs}
+    if hasattr(arviz, "InferenceData"):  # 0.x
+        groups: dict[str, Any] = {
+            **exported.groups,
+            **{f"{group}_attrs": values for group, values in attrs.items()},
+        }
+        return arviz.from_dict(
+            **groups, dims=exported.dims, coords=exported.coords, attrs=exported.attrs
+        )
+    return arviz.from_dict(
+        exported.groups,
+        dims=exported.dims,
+        coords=exported.coords,
+        attrs={**attrs, "/": exported.attrs},
+    )
+
+
+def import_arviz() -> Any:
+    """Return ``arviz``, or its part ``arviz_base`` where that alone is installed."""
+    try:
+        importlib.import_module("scipy.optimize")
+        if importlib.util.find_spec("arviz") is None:
+            return importlib.import_module("arviz_base")
+        return importlib.import_module("arviz")
+    except ModuleNotFoundError as error:
+        raise ImportError(_MISSING) from error

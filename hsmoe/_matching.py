@@ -1,0 +1,69 @@
+"""Which expert of one draw is which of another: numbers made to agree.
+
+Two particles may use the experts' numbers differently.  Following Stephens (2000), the numbers of
+each draw ``m`` are permuted so that its classification probabilities ``p[m, i, k]``, that row ``i``
+belongs to expert ``k``, come as close as they can to common ones ``q[i, k]``, in Kullback-Leibler
+divergence; ``q`` is then their mean, and so on until no number moves.  Each permutation is a linear
+assignment.  The first ``q`` is a draw of a reference particle, whose numbers all others take.
+
+Stephens (2000), Dealing with label switching in mixture models, JRSS B 62, 795-809, algorithm 2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._core_protocol import FloatArray, IntArray
+
+__all__ = ["classification", "match_experts"]
+
+# Probabilities below this are raised to it before their logarithm: a row that is impossible under
+# one draw must not decide alone.
+_FLOOR = 1e-6
+_MOST_ROUNDS = 20
+# A number that could as well stay stays (experts without rows fit anywhere).
+_MOVING = 1e-9
+
+
+def classification(log_gate: FloatArray, log_density: FloatArray) -> FloatArray:
+    """Return the probabilities that rows belong to experts, (..., K), from log g and log f."""
+    joint = log_gate + log_density
+    joint = np.exp(joint - joint.max(axis=-1, keepdims=True))
+    probability: FloatArray = joint / joint.sum(axis=-1, keepdims=True)
+    return probability
+
+
+def match_experts(p: FloatArray) -> IntArray:
+    """Return which expert of each draw takes which number of the first draw.
+
+    Parameters
+    ----------
+    p : ndarray, shape (M, n, K)
+        Probabilities that row ``i`` belongs to expert ``k``; draw 0 is the reference.
+
+    Returns
+    -------
+    ndarray, shape (M, K)
+        ``order[m, k]`` is the expert of draw ``m`` that is expert ``k`` of draw 0; row 0 is
+        ``0 ... K-1``.  To relabel draw ``m``: ``beta[m][order[m]]``.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    n_draws, n_rows, n_experts = p.shape
+    own = np.arange(n_experts)
+    order = np.tile(own, (n_draws, 1))
+    if n_experts == 1 or n_rows == 0:
+        return order
+    moving = _MOVING * n_rows * (1.0 - np.eye(n_experts))
+    q = p[0]
+    for _ in range(_MOST_ROUNDS):
+        # The loss of giving expert k the number l, but for what does not depend on l.
+        loss = -np.swapaxes(p, 1, 2) @ np.log(np.maximum(q, _FLOOR)) + moving  # (M, K, K)
+        new = np.stack([linear_sum_assignment(one.T)[1] for one in loss])
+        if np.array_equal(new, order) and q is not p[0]:
+            break
+        order = new
+        q = np.take_along_axis(p, order[:, None, :], axis=2).mean(axis=0)
+    # The numbers of the reference are its own.
+    result: IntArray = np.take_along_axis(order, np.tile(np.argsort(order[0]), (n_draws, 1)), axis=1)
+    return result

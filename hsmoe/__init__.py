@@ -6,6 +6,7 @@ from ._errors import CheckpointError, NotFittedError
 from ._experts import GaussianExpert
 from ._gate_report import GateInclusion
 from ._load import load
+from ._pit import PitHistogram
 from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 from .forecast import Forecast
@@ -24,6 +25,7 @@ __all__ = [
     "NotFittedError",
     "NumericalError",
     "PaperHorseshoePrior",
+    "PitHistogram",
     "__version__",
     "build_config",
     "linalg",

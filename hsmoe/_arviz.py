@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -210,7 +211,7 @@ def _order_of_experts(
 def as_inference_data(arviz: Any, exported: Exported) -> Any:
     """Return what the given ArviZ keeps draws in."""
     attrs = {"posterior": exported.attrs}
-    if hasattr(arviz, "InferenceData"):  # 0.x
+    if "posterior" in inspect.signature(arviz.from_dict).parameters:  # 0.x
         groups: dict[str, Any] = {
             **exported.groups,
             **{f"{group}_attrs": values for group, values in attrs.items()},

@@ -65,5 +65,7 @@ def match_experts(p: FloatArray) -> IntArray:
         order = new
         q = np.take_along_axis(p, order[:, None, :], axis=2).mean(axis=0)
     # The numbers of the reference are its own.
-    result: IntArray = np.take_along_axis(order, np.tile(np.argsort(order[0]), (n_draws, 1)), axis=1)
+    result: IntArray = np.take_along_axis(
+        order, np.tile(np.argsort(order[0]), (n_draws, 1)), axis=1
+    )
     return result

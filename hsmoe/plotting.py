@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._diagnostic_plots import plot_ess, plot_expert_weight, plot_pit, plot_resampling
+from ._figures import ACCENT, COLOURS, MAIN, axes_or_new, new_figure, plain, thousands
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -20,9 +23,13 @@ else:
 __all__ = [
     "BAND_PROBS",
     "demo_layout",
+    "plot_ess",
     "plot_evidence",
+    "plot_expert_weight",
     "plot_model",
+    "plot_pit",
     "plot_predictive_band",
+    "plot_resampling",
     "plot_routing",
     "save_figure",
 ]
@@ -30,37 +37,10 @@ __all__ = [
 # Quantiles of a predictive band: the 90% and 50% intervals around the median.
 BAND_PROBS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-# Okabe & Ito: told apart with any colour vision.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-_BAND, _MISS = "#0072B2", "#D55E00"
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    return _new_figure(7.0, 4.0).add_subplot()
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    """Return a figure that no window or global state of pyplot is tied to."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as NewFigure
-
-    figure = NewFigure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _plain(ax: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    ax.set_title(title, loc="left", fontsize=11, fontweight="bold")
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    ax.spines[["top", "right"]].set_visible(False)
-
 
 def demo_layout() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
     """Return a figure with one wide axes above two."""
-    figure = _new_figure(12.0, 8.0)
+    figure = new_figure(12.0, 8.0)
     grid = figure.add_gridspec(2, 2)
     axes = (
         figure.add_subplot(grid[0, :]),
@@ -98,14 +78,14 @@ def plot_predictive_band(
     -------
     matplotlib Axes
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     values = np.asarray(y, dtype=np.float64)
     low, q1, median, q3, high = np.asarray(quantiles, dtype=np.float64).T
     position = np.arange(1, len(values) + 1) if x is None else np.asarray(x)
     outside = (values < low) | (values > high)
     # Rows do not follow from each other, so each has its own bar rather than a ribbon.
-    ax.vlines(position, low, high, color=_BAND, alpha=0.25, linewidth=4, label="90% interval")
-    ax.vlines(position, q1, q3, color=_BAND, alpha=0.6, linewidth=4, label="50% interval")
+    ax.vlines(position, low, high, color=MAIN, alpha=0.25, linewidth=4, label="90% interval")
+    ax.vlines(position, q1, q3, color=MAIN, alpha=0.6, linewidth=4, label="50% interval")
     ax.scatter(position, median, s=14, marker="_", color="white", zorder=3)
     ax.scatter(
         position[~outside], values[~outside], s=12, color="black", zorder=4, label="observed"
@@ -114,11 +94,11 @@ def plot_predictive_band(
         position[outside],
         values[outside],
         s=18,
-        color=_MISS,
+        color=ACCENT,
         zorder=4,
         label="observed, outside the 90% interval",
     )
-    _plain(ax, "Forecast before each row was seen", xlabel, ylabel)
+    plain(ax, "Forecast before each row was seen", xlabel, ylabel)
     ax.margins(x=0.01)
     ax.legend(frameon=False, ncols=4, loc="upper right", fontsize=9)
     bottom, top = ax.get_ylim()
@@ -157,22 +137,22 @@ def plot_routing(
     matplotlib Axes
         One line for each expert, with a band of two posterior standard deviations.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     grid = np.asarray(values, dtype=np.float64)
     X = np.repeat(np.asarray(row, dtype=np.float64)[None, :], len(grid), axis=0)
     X[:, column] = grid
     mean, std = model.predict_expert_proba(X, return_std=True)
     for k in range(mean.shape[1]):
-        colour = _COLOURS[k % len(_COLOURS)]
+        colour = COLOURS[k % len(COLOURS)]
         low, high = np.clip([mean[:, k] - 2 * std[:, k], mean[:, k] + 2 * std[:, k]], 0.0, 1.0)
         ax.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
         ax.plot(grid, mean[:, k], color=colour, label=f"expert {k}")
     names = getattr(model, "feature_names_in_", None)
     default = f"x{column}" if names is None else str(names[column])
-    _plain(ax, "Routing, with two posterior standard deviations", xlabel or default, "probability")
+    plain(ax, "Routing, with two posterior standard deviations", xlabel or default, "probability")
     ax.set_ylim(-0.02, 1.02)
     ax.margins(x=0)
-    if mean.shape[1] <= len(_COLOURS):
+    if mean.shape[1] <= len(COLOURS):
         ax.legend(frameon=False, fontsize=9)
     return ax
 
@@ -200,13 +180,13 @@ def plot_evidence(
     -------
     matplotlib Axes
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     path = np.asarray(log_evidence, dtype=np.float64)
     position = np.arange(1, len(path) + 1)
     # More points than pixels only make the file large.
     step = max(1, len(path) // 4000)
     ax.axhline(0.0, color="0.7", linewidth=1)
-    ax.plot(position[::step], path[::step], color=_BAND)
+    ax.plot(position[::step], path[::step], color=MAIN)
     known = path[~np.isnan(path)]
     if known.size:
         ax.annotate(
@@ -216,10 +196,10 @@ def plot_evidence(
             textcoords="offset points",
             ha="right",
         )
-    _plain(ax, title, xlabel, ylabel)
+    plain(ax, title, xlabel, ylabel)
     ax.margins(x=0.01)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.xaxis.set_major_formatter(thousands)
+    ax.yaxis.set_major_formatter(thousands)
     return ax
 
 
@@ -245,7 +225,7 @@ def plot_model(model: HSMoERegressor) -> Figure:
     inclusion = model.gate_inclusion()
     features = ["intercept", *(state.labels[j] for j in state.columns("expert"))]
     height = 1.8 + 0.3 * max(len(features), len(inclusion.features))
-    figure = _new_figure(11.0, min(height, 40.0))
+    figure = new_figure(11.0, min(height, 40.0))
     left, right = figure.subplots(1, 2)
     reach = float(np.abs(coefficients).max()) or 1.0
     _heat_map(
@@ -255,12 +235,12 @@ def plot_model(model: HSMoERegressor) -> Figure:
         features,
         ("RdBu_r", -reach, reach),
     )
-    _plain(left, "Coefficients in standard units", "expert, share of rows", "")
+    plain(left, "Coefficients in standard units", "expert, share of rows", "")
     if len(inclusion):
         _heat_map(
             right, inclusion.values.T, inclusion.splits, inclusion.features, ("Blues", 0.0, 1.0)
         )
-        _plain(right, "Gate inclusion", "split: experts left | right", "")
+        plain(right, "Gate inclusion", "split: experts left | right", "")
     else:
         right.text(0.5, 0.5, "one expert: no gate", ha="center", va="center")
         right.set_axis_off()

@@ -390,8 +390,12 @@ class HSMoERegressor(OnlineMixture):
         >>> X = rng.uniform(-2, 2, size=(300, 1))
         >>> y = np.where(X[:, 0] > 0, 3 * X[:, 0], -X[:, 0]) + 0.1 * rng.normal(size=300)
         >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=50, random_state=1).fit(X, y)
-        >>> draws = model.to_arviz()  # doctest: +SKIP
-        >>> draws["posterior"]["beta"].mean(("chain", "draw"))  # doctest: +SKIP
+        >>> draws = model.to_arviz()
+        >>> draws["posterior"]["beta"].dims
+        ('chain', 'draw', 'expert', 'feature')
+        >>> slopes = draws["posterior"]["beta"].sel(feature="x0").mean(("chain", "draw"))
+        >>> sorted(slopes.values.round().tolist())
+        [-1.0, 3.0]
         """
         arviz = import_arviz()
         if y is not None and X is None:

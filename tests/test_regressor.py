@@ -113,7 +113,7 @@ def test_inside_scikit_learn(two_regimes):
 def test_import_is_light():
     code = (
         "import sys, hsmoe\n"
-        "heavy = {'pandas', 'polars', 'sklearn', 'matplotlib', 'click', 'rich', 'scipy'}\n"
+        "heavy = {'pandas', 'polars', 'sklearn', 'matplotlib', 'click', 'rich', 'scipy', 'arviz'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run(
@@ -241,7 +241,8 @@ def test_forecast_reports(two_regimes):
     low, high = whole.coverage([0.5, 0.99])
     assert 0 <= low <= high <= 1
     assert isinstance(float(whole.coverage(0.9)), float)
-    assert list(whole.to_pandas().columns) == list(whole.to_dict())
+    names = [name for name in whole.to_dict() if name != "expert_weight"]
+    assert list(whole.to_pandas().columns) == [*names, *(f"expert_weight_{k}" for k in range(3))]
     assert "log score" in repr(whole)
     assert "coverage of 90% interval" in whole.summary()
     with pytest.raises(ValueError, match="between 0 and 1"):

@@ -73,6 +73,31 @@ bool same(const EngineState& a, const EngineState& b) {
          a.sweep_log.size() == b.sweep_log.size();
 }
 
+// Draws of every second particle, twice each, with their terms at ten rows.
+template <int W>
+void draw_from(const Data& data, int jobs, std::vector<double>& out) {
+  const EngineConfig c = config(30);
+  auto engine = make_engine<W>(c, seeds(c));
+  engine->learn({data.n, data.X.data(), data.X.data(), data.y.data()}, 1, {}, nullptr, {});
+  const EngineState before = engine->state();
+  std::vector<Index> particles;
+  for (Index i = 0; i < 42; i += 2) particles.insert(particles.end(), 2, i);
+  const Index M = Index(particles.size()), K = 3, n = 10;
+  const Index sizes[] = {M * K * 4, M * K, M * K, M * 2 * 4, M * 2 * 4, M, M * n * K, M * n * K};
+  std::vector<double> part[8];
+  for (int i = 0; i < 8; ++i) part[i].resize(std::size_t(sizes[i]));
+  EngineConfig other = c;
+  other.n_particles = 50;
+  const PosteriorDraws to{part[0].data(), part[1].data(), part[2].data(), part[3].data(),
+                          part[4].data(), part[5].data(), part[6].data(), part[7].data()};
+  engine->draw(particles, seeds(other).data(), {n, data.X.data(), data.X.data(), data.y.data()}, jobs, to);
+  out.clear();
+  for (const auto& values : part)
+    for (double v : values) out.push_back(std::isnan(v) ? -1.0 : v);  // the local scale of an intercept
+  CHECK(out[0] != out[std::size_t(K * 4)]);  // two draws of one particle differ
+  CHECK(same(before, engine->state()));
+}
+
 }  // namespace
 
 int main() {
@@ -88,6 +113,14 @@ int main() {
     CHECK(crps[0] == crps[1]);
     CHECK(crps[0] == crps[2]);
   }
+
+  // Draws of the parameters: the same bits too, and the particles are only read.
+  std::vector<double> draws[3];
+  draw_from<1>(data, 1, draws[0]);
+  draw_from<4>(data, 2, draws[1]);
+  draw_from<8>(data, 3, draws[2]);
+  CHECK(draws[0] == draws[1]);
+  CHECK(draws[0] == draws[2]);
 
   // A row that no particle can explain: the call throws, and nothing has moved.
   const EngineConfig c = config(30);

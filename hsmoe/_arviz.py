@@ -25,7 +25,7 @@ __all__ = ["Exported", "GivenRows", "as_inference_data", "import_arviz", "poster
 _MISSING = 'to_arviz needs arviz and scipy; install them with: pip install "hsmoe[arviz]"'
 
 # Experts are matched on at most this many rows, evenly spaced, and fewer where draws are many.
-_MATCH_ROWS = 500
+_MATCH_ROWS = 256
 _MATCH_NUMBERS = 2**24
 
 

@@ -303,6 +303,15 @@ class OnlineMixture(ParameterMixin):
         Arrays ``row`` (learned rows from 0) and ``island``; ``n_scans``, the Gibbs scans;
         ``n_rows``, how many retained rows they visited in all; ``forced``, true where so many rows
         had gathered that a scan was due, false where it followed a resampling.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe
+        >>> X = np.linspace(-1, 1, 100)[:, None]
+        >>> model = hsmoe.HSMoERegressor(n_particles=20, retain=20, ess_threshold=0, random_state=0)
+        >>> log = model.fit(X, np.abs(X[:, 0])).sweep_log_
+        >>> log["row"].tolist(), bool(log["forced"].all())
+        ([39, 59, 79, 99], True)
         """
         _, engine, _ = self._view()
         return dict(engine.sweep_log())

@@ -40,7 +40,8 @@ def plot_ess(
     Parameters
     ----------
     ess : array_like, shape (n,)
-        After each row, summed over islands: ``Forecast.ess``.  NaN is left out.
+        After each row, before it was resampled, summed over islands: ``Forecast.ess``.  NaN is
+        left out.
     resampled : array_like, shape (n,), optional
         Number of islands that resampled after the row: ``Forecast.resampled``.
     n_particles : int, optional
@@ -56,6 +57,17 @@ def plot_ess(
     -------
     matplotlib Axes
         Beyond 1,000 rows the line is the mean of neighbouring rows, the shade their range.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=20, random_state=0)
+    >>> forecast = model.prequential(X, np.abs(X[:, 0]))
+    >>> ax = plotting.plot_ess(forecast.ess, forecast.resampled, n_particles=20)
+    >>> ax.get_ylabel()
+    'particles'
     """
     ax = axes_or_new(ax)
     path = np.asarray(ess, dtype=np.float64)
@@ -115,6 +127,26 @@ def plot_pit(
     -------
     matplotlib Axes
         Bins outside the band have a colour of their own.
+
+    Raises
+    ------
+    ValueError
+        If ``bins`` is below 1 or ``coverage`` not between 0 and 1.
+
+    References
+    ----------
+    Diebold, Gunther & Tay (1998), Evaluating density forecasts.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=20, random_state=0)
+    >>> forecast = model.prequential(X, np.abs(X[:, 0]))
+    >>> ax = plotting.plot_pit(forecast.pit, bins=5)
+    >>> ax.get_ylabel()
+    'density'
     """
     ax = axes_or_new(ax)
     histogram = PitHistogram.of(np.asarray(pit, dtype=np.float64), bins, coverage)
@@ -173,6 +205,17 @@ def plot_expert_weight(
     ------
     ValueError
         If ``expert_weight`` does not have two dimensions, or ``window`` is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=20, random_state=0)
+    >>> forecast = model.prequential(X, np.abs(X[:, 0]))
+    >>> ax = plotting.plot_expert_weight(forecast.expert_weight, window=10)
+    >>> ax.get_ylabel()
+    'mean routing probability'
     """
     weight = np.asarray(expert_weight, dtype=np.float64)
     if weight.ndim != 2:
@@ -214,6 +257,21 @@ def plot_resampling(model: HSMoERegressor) -> Figure:
     matplotlib Figure
         Above: distinct ancestors of each resampling.  Below: retained rows that the Gibbs scans of
         each rejuvenation visited, those that followed a resampling and those that were due.
+
+    Raises
+    ------
+    NotFittedError
+        If no row was learned.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=20, random_state=0)
+    >>> figure = plotting.plot_resampling(model.fit(X, np.abs(X[:, 0])))
+    >>> len(figure.axes)
+    2
     """
     _, engine, _ = model._view()
     islands, n_particles = np.asarray(engine.particle_weights()).shape

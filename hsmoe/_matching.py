@@ -3,8 +3,8 @@
 Two particles may use the experts' numbers differently.  Following Stephens (2000), the numbers of
 each draw ``m`` are permuted so that its classification probabilities ``p[m, i, k]``, that row ``i``
 belongs to expert ``k``, come as close as they can to common ones ``q[i, k]``, in Kullback-Leibler
-divergence; ``q`` is then their mean, and so on until no number moves.  Each permutation is a linear
-assignment.  The first ``q`` is a draw of a reference particle, whose numbers all others take.
+divergence; ``q`` is then their mean, and so on until that gains nothing.  Each permutation is a
+linear assignment.  The first ``q`` is a draw of a reference particle, whose numbers all others take.
 
 Stephens (2000), Dealing with label switching in mixture models, JRSS B 62, 795-809, algorithm 2.
 """
@@ -21,6 +21,8 @@ __all__ = ["classification", "match_experts"]
 # one draw must not decide alone.
 _FLOOR = 1e-6
 _MOST_ROUNDS = 20
+# Rounds end when the loss falls by less than this share.
+_GAIN = 1e-4
 # A number that could as well stay stays (experts without rows fit anywhere).
 _MOVING = 1e-9
 
@@ -54,18 +56,20 @@ def match_experts(p: FloatArray) -> IntArray:
     order = np.tile(own, (n_draws, 1))
     if n_experts == 1 or n_rows == 0:
         return order
+    every = np.arange(n_draws)[:, None]
+    by_expert = np.ascontiguousarray(np.swapaxes(p, 1, 2))  # (M, K, n)
     moving = _MOVING * n_rows * (1.0 - np.eye(n_experts))
-    q = p[0]
+    q = by_expert[0]
+    least = np.inf
     for _ in range(_MOST_ROUNDS):
         # The loss of giving expert k the number l, but for what does not depend on l.
-        loss = -np.swapaxes(p, 1, 2) @ np.log(np.maximum(q, _FLOOR)) + moving  # (M, K, K)
-        new = np.stack([linear_sum_assignment(one.T)[1] for one in loss])
-        if np.array_equal(new, order) and q is not p[0]:
+        loss = moving - by_expert @ np.log(np.maximum(q.T, _FLOOR))  # (M, K, K)
+        order = np.stack([linear_sum_assignment(one)[1] for one in np.swapaxes(loss, 1, 2)])
+        total = float(loss[every, order, own].sum())
+        if total >= least - _GAIN * abs(least):
             break
-        order = new
-        q = np.take_along_axis(p, order[:, None, :], axis=2).mean(axis=0)
+        least = total
+        q = by_expert[every, order].mean(axis=0)
     # The numbers of the reference are its own.
-    result: IntArray = np.take_along_axis(
-        order, np.tile(np.argsort(order[0]), (n_draws, 1)), axis=1
-    )
+    result: IntArray = order[:, np.argsort(order[0])]
     return result

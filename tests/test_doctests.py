@@ -8,6 +8,7 @@ import pytest
 MODULES = [
     "hsmoe._dispatch",
     "hsmoe._experts",
+    "hsmoe._diagnostic_plots",
     "hsmoe._priors",
     "hsmoe._load",
     "hsmoe.forecast",

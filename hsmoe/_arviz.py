@@ -71,9 +71,12 @@ def posterior_draws(
     """Return draws from the posterior that the particles of an engine stand for."""
     settings = state.settings
     rng = np.random.default_rng(draw_seed(random_state))
-    weights = np.asarray(engine.particle_weights())  # (islands, particles)
-    n_islands, n_particles = weights.shape
-    clouds = list(weights / weights.sum(axis=1, keepdims=True)) if by_island else [weights.ravel()]
+    # An island's share may be too small for a number, so its own weights are kept apart.
+    inside = np.exp(np.asarray(engine.log_weight()))  # (islands, particles)
+    share = np.exp(np.asarray(engine.log_share()))  # (islands,)
+    n_islands, n_particles = inside.shape
+    weights = inside * share[:, None]
+    clouds = list(inside) if by_island else [weights.ravel()]
     per_chain = len(clouds[0]) if n_draws is None else n_draws
     # In random order: any part of the draws stands for the whole.
     chosen = np.concatenate(
@@ -120,8 +123,8 @@ def posterior_draws(
     noise = scaling.spread(np.sqrt(by_expert(drawn["noise_variance"])))
     out.add("posterior", "noise_sd", chains(noise), "expert")
     counts = np.maximum(by_expert(drawn["counts"]), 0.0)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    out.add("posterior", "expert_weight", chains(share), "expert")
+    counts /= np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    out.add("posterior", "expert_weight", chains(counts), "expert")
     if settings.n_experts > 1:
         _add_gate(out, state, gate_columns, drawn, chains)
 
@@ -130,7 +133,7 @@ def posterior_draws(
     moved = (order != np.arange(settings.n_experts)).any(axis=1)
     out.add("sample_stats", "relabelled", chains(moved))
     out.coords["island_number"] = np.arange(n_islands)
-    out.add("constant_data", "island_weight", weights.sum(axis=1), "island_number")
+    out.add("constant_data", "island_weight", share, "island_number")
     if rows is not None:
         _add_rows(out, state, scaling, rows, drawn, rng, chains, by_expert)
     return out

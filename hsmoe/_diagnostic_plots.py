@@ -273,8 +273,8 @@ def plot_resampling(model: HSMoERegressor) -> Figure:
     >>> len(figure.axes)
     2
     """
-    _, engine, _ = model._view()
-    islands, n_particles = np.asarray(engine.particle_weights()).shape
+    state, engine, _ = model._view()
+    islands, n_particles = state.settings.n_islands, state.settings.n_particles
     resampling, sweep = model.resampling_log_, model.sweep_log_
     figure = new_figure(8.0, 5.5)
     above, below = figure.subplots(2, 1, sharex=True)

@@ -4,7 +4,7 @@ Two particles may use the experts' numbers differently.  Following Stephens (200
 each draw ``m`` are permuted so that its classification probabilities ``p[m, i, k]``, that row ``i``
 belongs to expert ``k``, come as close as they can to common ones ``q[i, k]``, in Kullback-Leibler
 divergence; ``q`` is then their mean, and so on until that gains nothing.  Each permutation is a
-linear assignment.  The first ``q`` is a draw of a reference particle, whose numbers all others take.
+linear assignment.  The first ``q`` is that of a reference, whose numbers all others take.
 
 Stephens (2000), Dealing with label switching in mixture models, JRSS B 62, 795-809, algorithm 2.
 """

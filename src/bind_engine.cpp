@@ -402,9 +402,13 @@ void bind_engine(py::module_& m) {
       })
       .def("particle", &particle, "i"_a = Index(-1))
       .def("draw", &draw, "particles"_a, "seeds"_a, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
-      .def("particle_weights", [](const Engine& e) {
+      .def("log_weight", [](const Engine& e) {
         const Reading reading(e);
-        return to_array(e.particle_weights(), {e.config().n_islands, e.config().n_particles});
+        return to_array(e.log_weight(), {e.config().n_islands, e.config().n_particles});
+      })
+      .def("log_share", [](const Engine& e) {
+        const Reading reading(e);
+        return to_array(e.log_share(), {e.config().n_islands});
       })
       .def("sweep_log", [](const Engine& e) {
         const Reading reading(e);

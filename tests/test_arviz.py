@@ -191,6 +191,16 @@ def test_chains(model):
     np.testing.assert_array_equal(values(by_island, "constant_data", "island_weight"), weight)
 
 
+def test_an_island_of_no_share_is_still_a_chain(model):
+    metadata, arrays = unpack(model.to_bytes())
+    arrays["engine/log_share"] = np.array([0.0, -5000.0, -9000.0])
+    lost = HSMoERegressor.from_bytes(pack(metadata, arrays))
+    draws = lost.to_arviz(by_island=True)
+    assert np.isfinite(values(draws, "posterior", "beta")).all()
+    assert values(draws, "constant_data", "island_weight").tolist() == [1.0, 0.0, 0.0]
+    assert not values(lost.to_arviz(), "sample_stats", "island").any()
+
+
 # ---------------------------------------------------------------- law and units
 
 

@@ -145,7 +145,8 @@ class Engine {
   /// stream of 4 words a draw; and the terms of their mixtures at the rows.
   virtual void draw(const std::vector<Index>& particles, const std::uint64_t* seeds, const Rows& rows, int n_jobs,
                     const PosteriorDraws& out) const = 0;
-  virtual std::vector<double> particle_weights() const = 0;  // (islands, particles), of the pooled forecasts
+  virtual const std::vector<double>& log_weight() const = 0;  // (islands, particles), normalised by island
+  virtual const std::vector<double>& log_share() const = 0;   // (islands) of the pooled forecasts, normalised
   virtual double log_evidence() const = 0;
   virtual const std::vector<double>& island_log_evidence() const = 0;
   virtual std::vector<double> ess() const = 0;

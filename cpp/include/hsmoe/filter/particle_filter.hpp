@@ -61,7 +61,8 @@ class ParticleFilter final : public Engine {
   ParticleReport particle(Index i) const override;
   void draw(const std::vector<Index>& particles, const std::uint64_t* seeds, const Rows& rows, int n_jobs,
             const PosteriorDraws& out) const override;
-  std::vector<double> particle_weights() const override { return pooled_weights(); }
+  const std::vector<double>& log_weight() const override { return population_.log_weight; }
+  const std::vector<double>& log_share() const override { return population_.log_share; }
   double log_evidence() const override { return population_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return population_.island_log_evidence; }
   std::vector<double> ess() const override;

@@ -103,7 +103,6 @@ class ParticleFilter final : public Engine {
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
   Index resample_islands();
   void plan_sweeps();
-  Index scans_over(Index begin, Index end) const;
   void finish_sweeps();
   Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
@@ -116,6 +115,7 @@ class ParticleFilter final : public Engine {
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
   Index freeze_before(Index island) const;
+  Index scans_over(Index begin, Index end) const;
   int memo_rows() const { return config_.retain ? RowBlock::most : 1; }
   Index memo_offset() const { return config_.n_experts; }
   double* memory(Index block) { return memory_.data() + block * memory_lanes_ * W; }

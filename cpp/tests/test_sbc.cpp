@@ -371,8 +371,8 @@ int main(int argc, char** argv) {
   must_pass({"K=2, frozen rows, scans of the product", two, {0, 1}, 30, 256, 8, product}, 1500, true);
   must_pass({"K=3 comb, scans of the product", comb, {2, 0, 1}, 20, 256, all, product}, 1000, true);
   const std::vector<Index> crest = {0, 2, 3, 0, 1, 2}, balanced = {0, 2, 4, 0, 1, 2, 2, 3, 4};
-  must_pass({"K=3 (0, 1 | 2), scans of the product", crest, {0, 1, 2}, 20, 256, all, product}, 1000, true);
-  must_pass({"K=4 balanced, scans of the product", balanced, {0, 1, 2, 3}, 20, 256, all, product}, 1000, true);
+  must_pass({"K=3 (0, 1 | 2), scans of the product", crest, {0, 1, 2}, 20, 256, all, product}, 400, true);
+  must_pass({"K=4 balanced, scans of the product", balanced, {0, 1, 2, 3}, 20, 256, all, product}, 400, true);
   // The deviation of small N is in the labels.
   Setting relabelled{"K=2, labels at random", two, {0, 1}, 20, 64, all, 0};
   relabelled.relabel = true;

@@ -13,6 +13,8 @@
 #include <hsmoe/prior/normal.hpp>
 
 #include "check.hpp"
+#include "draws.hpp"
+#include "faults.hpp"
 
 using namespace hsmoe;
 
@@ -21,39 +23,6 @@ namespace {
 constexpr int W = 4, K = 3, d = 2, p = 3, n = 6;
 
 enum class Fault { none, flipped_kappa, wrong_local_scale, wrong_global_scale, stale_logit };
-
-// A prior whose scale draws see coefficients that are too small.
-class WrongScales final : public GatePrior<W> {
- public:
-  WrongScales(std::unique_ptr<GatePrior<W>> right, bool local, bool global)
-      : GatePrior<W>(right->n_nodes(), right->dim()), right_(std::move(right)), local_(local), global_(global) {}
-  int node_fields() const override { return right_->node_fields(); }
-  int global_fields() const override { return right_->global_fields(); }
-  double intercept_mean(double odds) const override { return right_->intercept_mean(odds); }
-  bool penalised(int j) const override { return right_->penalised(j); }
-  void draw_global(double* g, Stream<W>& rng, Mask<W> m) const override { right_->draw_global(g, rng, m); }
-  void draw_node(double* s, const double* g, Stream<W>& rng, Mask<W> m) const override { right_->draw_node(s, g, rng, m); }
-  void precision(const double* s, const double* g, Lane<W>* D) const override { right_->precision(s, g, D); }
-  void refresh_node(const double* phi, double* s, const double* g, Stream<W>& rng, Mask<W> m) const override {
-    std::vector<double> small(phi, phi + W * dim_);
-    if (local_)
-      for (double& v : small) v *= 0.7;
-    right_->refresh_node(small.data(), s, g, rng, m);
-  }
-  void refresh_global(const double* phi, const double* s, Index stride, double* g, Stream<W>& rng, Mask<W> m) const override {
-    std::vector<double> small(phi, phi + (n_nodes_ - 1) * stride + W * dim_);
-    if (global_)
-      for (double& v : small) v *= 0.7;
-    right_->refresh_global(small.data(), s, stride, g, rng, m);
-  }
-  double local_scale(const double* s, int j, int lane) const override { return right_->local_scale(s, j, lane); }
-  double global_scale(const double* g, int lane) const override { return right_->global_scale(g, lane); }
-  bool plausible(const double* s, const double* g, int lane) const override { return right_->plausible(s, g, lane); }
-
- private:
-  std::unique_ptr<GatePrior<W>> right_;
-  bool local_, global_;
-};
 
 struct Design {
   double x[n][d], u[n][p], uu[n][packed_size(p)];
@@ -87,31 +56,14 @@ struct Chain {
   Chain(const Design& de, const Gate<W>& g, const GaussianExpert<W>& e, std::uint64_t seed)
       : design(de), gate(g), expert(e), expert_state(W * e.fields()), gate_state(W * g.fields()), sums(W * e.sum_fields()),
         draw(e.draw_lanes()), work(std::max(e.work_lanes(), g.work_lanes())) {
-    std::uint64_t words[4 * W], s = seed * 0xd1342543de82ef95ull;  // far apart: else the words overlap
-    for (auto& w : words) {  // splitmix64
-      std::uint64_t v = (s += 0x9e3779b97f4a7c15ull);
-      v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9ull;
-      v = (v ^ (v >> 27)) * 0x94d049bb133111ebull;
-      w = v ^ (v >> 31);
-    }
-    rng = Stream<W>::load(words);
+    rng = stream_of<W>(seed);
     expert.init(expert_state.data(), rng, all);
     gate.init(gate_state.data(), rng, all, work.data());
     expert.draw_parameters(expert_state.data(), rng, all, draw.data(), work.data());
   }
 
-  // z ~ Cat(exp(joint)), written here anew: the filter's own is not used.
-  Lane<W> allocate(const Lane<W>* joint) {
-    Lane<W> total(0.0), cumulative(0.0), chosen(-1.0);
-    const Lane<W> top = log_sum_exp(joint, K);
-    for (int k = 0; k < K; ++k) total += exp(joint[k] - top);
-    const Lane<W> target = uniform<W>(rng, all) * total;
-    for (int k = 0; k < K; ++k) {
-      cumulative += exp(joint[k] - top);
-      chosen = select((chosen < Lane<W>(0.0)) & (target < cumulative), Lane<W>(double(k)), chosen);
-    }
-    return select(chosen < Lane<W>(0.0), Lane<W>(K - 1.0), chosen);
-  }
+  // Written anew: the filter's own is not used.
+  Lane<W> allocate(const Lane<W>* joint) { return categorical<W>(joint, K, rng, all); }
 
   void simulate_data() {
     Lane<W> log_g[K], memo[K];
@@ -210,7 +162,7 @@ double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kern
     if (!horseshoe) return std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{});
     std::unique_ptr<GatePrior<W>> prior = std::make_unique<Horseshoe<W>>(K - 1, p, HorseshoeOptions{});
     const bool local = fault == Fault::wrong_local_scale, global = fault == Fault::wrong_global_scale;
-    if (local || global) prior = std::make_unique<WrongScales>(std::move(prior), local, global);
+    if (local || global) prior = std::make_unique<faults::WrongScales<W>>(std::move(prior), local, global);
     return prior;
   };
   const TreeGate<W> gate(Tree({0, 1, 3, 1, 2, 3}, {0, 1, 2}), p, make_prior());

@@ -112,6 +112,7 @@ class EngineFactory(Protocol):
         retain: int,
         n_scans: int,
         scan_rows: int,
+        exchange_rows: int,
         forgetting: FloatArray,
         pool_memory: float,
         seeds: SeedArray,

@@ -50,6 +50,10 @@ _PHI_KERNEL = "sweep"
 # to visit this many: early allocations decide which mode a run ends in.
 _SCAN_ROWS = 500
 
+# While there are at most this many rows a rejuvenation also proposes that two experts change their
+# places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
+_EXCHANGE_ROWS = 250
+
 # forgetting="auto": the islands take these rates in turn; the evidence of about the last 100 rows
 # pools them.
 _AUTO_RATES = (0.999, 0.99, 1.0, 0.995)
@@ -224,6 +228,7 @@ class LearnedState:
             retain=-1 if settings.retain is None else settings.retain,
             n_scans=1,
             scan_rows=_SCAN_ROWS,
+            exchange_rows=_EXCHANGE_ROWS,
             forgetting=np.array(settings.forgetting),
             pool_memory=settings.pool_memory,
             seeds=engine_seeds(self.seeds, settings.n_islands, settings.n_particles),

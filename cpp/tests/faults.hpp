@@ -14,12 +14,17 @@ namespace faults {
 
 using namespace hsmoe;
 
-/// A prior whose scale draws see coefficients that are too small.
+/// A prior whose scale draws see coefficients that are too small, or with a wrong density where scales are integrated out.
 template <int W>
 class WrongScales final : public GatePrior<W> {
  public:
-  WrongScales(std::unique_ptr<GatePrior<W>> right, bool local, bool global)
-      : GatePrior<W>(right->n_nodes(), right->dim()), right_(std::move(right)), local_(local), global_(global) {}
+  WrongScales(std::unique_ptr<GatePrior<W>> right, bool local, bool global, bool marginal = false, bool redrawn = false)
+      : GatePrior<W>(right->n_nodes(), right->dim()),
+        right_(std::move(right)),
+        local_(local),
+        global_(global),
+        marginal_(marginal),
+        redrawn_(redrawn) {}
   int node_fields() const override { return right_->node_fields(); }
   int global_fields() const override { return right_->global_fields(); }
   double intercept_mean(double odds) const override { return right_->intercept_mean(odds); }
@@ -42,13 +47,25 @@ class WrongScales final : public GatePrior<W> {
       for (double& v : small) v *= 0.7;
     right_->refresh_global(small.data(), s, stride, g, rng, m);
   }
+  Lane<W> log_marginal(const Lane<W>* phi, const double* g, double mean) const override {
+    return right_->log_marginal(phi, g, mean) + (marginal_ ? 0.5 * phi[1] * phi[1] : Lane<W>(0.0));
+  }
+  void expected_precision(const double* g, const Lane<W>* moment, Lane<W>* D) const override {
+    right_->expected_precision(g, moment, D);
+  }
+  void draw_local(const double* phi, double* s, const double* g, Stream<W>& rng, Mask<W> m) const override {
+    std::vector<double> small(phi, phi + W * this->dim_);
+    if (redrawn_)
+      for (double& v : small) v *= 0.5;
+    right_->draw_local(small.data(), s, g, rng, m);
+  }
   double local_scale(const double* s, int j, int lane) const override { return right_->local_scale(s, j, lane); }
   double global_scale(const double* g, int lane) const override { return right_->global_scale(g, lane); }
   bool plausible(const double* s, const double* g, int lane) const override { return right_->plausible(s, g, lane); }
 
  private:
   std::unique_ptr<GatePrior<W>> right_;
-  bool local_, global_;
+  bool local_, global_, marginal_, redrawn_;
 };
 
 /// What a faulty expert tells the faulty gate beside it, which learns the same row next.
@@ -95,6 +112,11 @@ class FaultyGate : public Gate<W> {
     right_->absorb(s, frozen, rows, wrong, memo, rng, m, work);
   }
   void renew(double* s, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override { right_->renew(s, rng, m, work); }
+  bool has_exchanges() const override { return right_->has_exchanges(); }
+  Mask<W> exchange(double* s, Index n, const double* U, const Lane<W>* z, Lane<W>* sides, Lane<W>& first,
+                   Lane<W>& second, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override {
+    return right_->exchange(s, n, U, z, sides, first, second, rng, m, work);
+  }
   void describe(const double* s, int lane, double* phi, double* lambda, double* inclusion, double* tau) const override {
     right_->describe(s, lane, phi, lambda, inclusion, tau);
   }
@@ -116,6 +138,7 @@ class FaultyExpert : public Expert<W> {
  public:
   struct Faults {
     double b0_precision = 1.0;          // b0 is drawn given 1/s2 times this
+    bool stays = false;                 // an exchange that the gate accepted is not carried out
     bool no_normaliser = false;         // z given the parameters without the factor s2^-1/2
     std::shared_ptr<Stash<W>> redrawn;  // draw phi anew with `gate`, then z from it: not the phi of the weight
     std::shared_ptr<Gate<W>> gate;
@@ -164,6 +187,12 @@ class FaultyExpert : public Expert<W> {
     const int stride = right_->draw_lanes() / K_;
     for (int k = 0; k < K_; ++k) wrong[k * stride + stride - 2] *= Lane<W>(faults_.b0_precision);
     right_->rebuild(s, sums, wrong.data(), rng, m, work);
+  }
+  void exchange(double* s, Lane<W> first, Lane<W> second, Mask<W> m) const override {
+    if (!faults_.stays) right_->exchange(s, first, second, m);
+  }
+  void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance) const override {
+    right_->describe_draw(draw, lane, coefficients, variance);
   }
   void describe(const double* s, int lane, double* coefficients, double* variance,
                 double* counts) const override {

@@ -38,6 +38,7 @@ EngineConfig config(Index retain) {
   c.retain = retain;
   if (retain > 0) c.forgetting = {0.99, 1.0};
   if (retain > 0) c.pool_memory = 0.99;
+  c.exchange_rows = retain ? 60 : 0;
   c.expert.b0_shape = retain ? 1.0 : 0.0;
   return c;
 }

@@ -22,7 +22,10 @@ namespace {
 
 constexpr int W = 4, K = 3, d = 2, p = 3, n = 6;
 
-enum class Fault { none, flipped_kappa, wrong_local_scale, wrong_global_scale, stale_logit };
+enum class Fault {
+  none, flipped_kappa, wrong_local_scale, wrong_global_scale, stale_logit, wrong_marginal, wrong_redrawn_scale
+};
+Index n_exchanged = 0;
 
 struct Design {
   double x[n][d], u[n][p], uu[n][packed_size(p)];
@@ -78,7 +81,7 @@ struct Chain {
     }
   }
 
-  void scan(Fault fault) {
+  void scan(Fault fault, bool exchange) {
     // y differs between the lanes, which a Row does not know: where y enters, the lanes take turns.
     Lane<W> log_g[K], memo[K], joint[K], log_f[K];
     Lane<W> allocation[n];
@@ -115,6 +118,13 @@ struct Chain {
     gate.absorb(gate_state.data(), nullptr, rows, told, memos, rng, all, work.data());
     gate.renew(gate_state.data(), rng, all, work.data());
     expert.rebuild(expert_state.data(), sums.data(), draw.data(), rng, all, work.data());
+    if (exchange) {
+      Lane<W> first, second, sides[2 * n];
+      const Mask<W> accepted =
+          gate.exchange(gate_state.data(), n, design.u[0], allocation, sides, first, second, rng, all, work.data());
+      for (int lane = 0; lane < W; ++lane) n_exchanged += accepted[lane];
+      expert.exchange(expert_state.data(), first, second, accepted);
+    }
     expert.draw_parameters(expert_state.data(), rng, all, draw.data(), work.data());
   }
 
@@ -154,7 +164,7 @@ struct Chain {
   }
 };
 
-enum class Kernel { scan, row_by_sweep, row_by_block };
+enum class Kernel { scan, scan_and_exchange, row_by_sweep, row_by_block };
 
 double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kernel = Kernel::scan) {
   const Design design;
@@ -162,7 +172,9 @@ double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kern
     if (!horseshoe) return std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{});
     std::unique_ptr<GatePrior<W>> prior = std::make_unique<Horseshoe<W>>(K - 1, p, HorseshoeOptions{});
     const bool local = fault == Fault::wrong_local_scale, global = fault == Fault::wrong_global_scale;
-    if (local || global) prior = std::make_unique<faults::WrongScales<W>>(std::move(prior), local, global);
+    const bool marginal = fault == Fault::wrong_marginal, redrawn = fault == Fault::wrong_redrawn_scale;
+    if (local || global || marginal || redrawn)
+      prior = std::make_unique<faults::WrongScales<W>>(std::move(prior), local, global, marginal, redrawn);
     return prior;
   };
   const TreeGate<W> gate(Tree({0, 1, 3, 1, 2, 3}, {0, 1, 2}), p, make_prior());
@@ -176,9 +188,9 @@ double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kern
     for (int c = 0; c < chains / W; ++c) {
       Chain chain(design, gate, expert, std::uint64_t(2 * c + which + 1));
       for (int t = 0; which == 1 && t < steps; ++t) {
-        if (kernel == Kernel::scan) {
+        if (kernel == Kernel::scan || kernel == Kernel::scan_and_exchange) {
           chain.simulate_data();
-          chain.scan(fault);
+          chain.scan(fault, kernel == Kernel::scan_and_exchange);
         } else {
           chain.learn_one(kernel == Kernel::row_by_sweep ? PhiKernel::sweep : PhiKernel::block, fault);
         }
@@ -217,6 +229,18 @@ int main() {
   for (Fault f : {Fault::flipped_kappa, Fault::wrong_local_scale, Fault::wrong_global_scale, Fault::stale_logit}) {
     const double z = largest_z(f, true, chains / 2, steps);
     std::printf("fault %d: largest |z| %.2f\n", int(f), z);
+    CHECK(z > 7);
+  }
+  for (bool prior : {true, false}) {
+    n_exchanged = 0;
+    const double right = largest_z(Fault::none, prior, 2 * chains, steps, Kernel::scan_and_exchange);
+    std::printf("exchange: largest |z| %.2f, accepted %.3f\n", right, double(n_exchanged) / (2.0 * chains * steps));
+    CHECK(right < 4.5);
+    CHECK(n_exchanged > 0.05 * 2 * chains * steps);
+  }
+  for (Fault f : {Fault::wrong_marginal, Fault::wrong_redrawn_scale}) {
+    const double z = largest_z(f, true, 2 * chains, steps, Kernel::scan_and_exchange);
+    std::printf("exchange, fault %d: largest |z| %.2f\n", int(f), z);
     CHECK(z > 7);
   }
   for (Kernel kernel : {Kernel::row_by_sweep, Kernel::row_by_block}) {

@@ -39,11 +39,12 @@ namespace {
 constexpr int W = HSMOE_LANES, L = 31;
 
 enum class Fault { none, late_redraw, flipped_kappa, tenth_flipped, local_scale, global_scale, b0, no_normaliser,
-                   lost_frozen, redrawn_phi };
+                   lost_frozen, redrawn_phi, experts_stay };
 constexpr const char* fault_names[] = {"none", "phi redrawn after z (allowed)", "kappa of the wrong sign",
                                        "kappa of the wrong sign in 1 row of 10", "local scale conditional",
                                        "global scale conditional", "b0 conditional", "z without the normaliser",
-                                       "frozen sums of the gate lost", "phi redrawn between weight and z"};
+                                       "frozen sums of the gate lost", "phi redrawn between weight and z",
+                                       "experts that stay where the gate exchanged them"};
 
 struct Setting {
   const char* name;
@@ -102,6 +103,7 @@ Model make_model(const Setting& s, Fault fault) {
   gate.flipped = fault == Fault::flipped_kappa ? 1.0 : fault == Fault::tenth_flipped ? 0.1 : 0.0;
   gate.loses_frozen = fault == Fault::lost_frozen;
   expert.b0_precision = fault == Fault::b0 ? 2.0 : 1.0;
+  expert.stays = fault == Fault::experts_stay;
   expert.no_normaliser = fault == Fault::no_normaliser;
   if (fault == Fault::redrawn_phi) {
     expert.redrawn = gate.redrawn = std::make_shared<faults::Stash<W>>();
@@ -259,6 +261,7 @@ void replicate(const Setting& s, Fault fault, std::uint64_t seed, std::vector<Ra
   c.gate_dim = p;
   c.retain = s.retain;
   c.scan_rows = s.scan_rows;
+  c.exchange_rows = 250;  // no effect on K=2
   std::vector<std::uint64_t> seeds((s.N + 1) * 4);
   fill_words(4 * seed + 3, seeds.data(), seeds.size());
   Model model = make_model(s, fault);
@@ -337,6 +340,7 @@ int main(int argc, char** argv) {
   if (!thorough) {
     must_pass({"K=2, scans of the product", two, {0, 1}, 20, 64, all, product}, 100, false);
     must_pass({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 200, false);
+    must_fail({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 500, false, {Fault::experts_stay});
     must_pass(plain, 400, false);
     must_fail(plain, 150, false, {Fault::flipped_kappa, Fault::global_scale, Fault::b0});
     must_fail(plain, 300, false, {Fault::local_scale});

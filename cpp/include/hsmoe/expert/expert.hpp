@@ -46,6 +46,9 @@ class Expert {
 
   /// The parameters of a lane of `draw`, for reports: coefficients (K, d), noise variance (K).
   virtual void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance) const = 0;
+  /// Exchange experts `first` and `second` in the lanes of the mask.
+  virtual void exchange(double* state, Lane<W> first, Lane<W> second, Mask<W> mask) const = 0;
+
   /// Posterior means, for reports: coefficients (K, d), noise variance (K), rows allocated (K).
   virtual void describe(const double* state, int lane, double* coefficients, double* variance,
                         double* counts) const = 0;

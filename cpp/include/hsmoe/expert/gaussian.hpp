@@ -88,6 +88,15 @@ class GaussianExpert final : public Expert<W> {
     }
   }
 
+  void exchange(double* state, Lane<W> first, Lane<W> second, Mask<W> mask) const override {
+    for (int w = 0; w < W; ++w) {
+      if (!mask[w]) continue;
+      double* a = state + w + W * stride() * int(first[w]);
+      double* b = state + w + W * stride() * int(second[w]);
+      for (int f = 0; f < stride(); ++f) std::swap(a[W * f], b[W * f]);
+    }
+  }
+
   int sum_fields() const override { return K_ * sum_stride(); }
   int draw_lanes() const override { return K_ * (d_ + 2); }
 

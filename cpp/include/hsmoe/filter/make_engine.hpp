@@ -54,6 +54,7 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   check_between("Engine", "ess_threshold", c.ess_threshold, 0.0, 1.0);
   check_at_least("Engine", "retain", c.retain, Index(-1));
   check_at_least("Engine", "n_scans", c.n_scans, 1);
+  check_at_least("Engine", "exchange_rows", c.exchange_rows, Index(0));
   check_at_least("Engine", "scan_rows", c.scan_rows, Index(0));
   check_between("Engine", "pool_memory", c.pool_memory, 1e-3, 1.0);
   for (double rate : c.forgetting) check_between("Engine", "forgetting", rate, 1e-3, 1.0);

@@ -10,7 +10,9 @@
 // draws the expert parameters from the statistics, then for each retained row z given them and phi, and omega
 // given z, rebuilds the statistics = frozen sums + retained rows, and draws phi and the scales anew: a Gibbs
 // kernel for the posterior, hence exact.  Rows leave the buffer only in a scan: their fresh contributions
-// join the frozen sums, so no particle stores a history.  A scan is forced when 2 * retain rows have gathered.
+// join the frozen sums, so no particle stores a history.  While the stream is young a Metropolis-Hastings step also
+// proposes that two experts change their places in the tree of the gate: where regimes sit at the wrong leaves the
+// evidence suffers by tens of nats, and moves of single rows do not mend that.  A scan is forced when 2 * retain rows have gathered.
 //
 // Islands are pooled by their evidence, share_r ~ Z_r, so that log Z = log mean_r Z_r.  Where islands differ in
 // how fast they forget, the evidence that shares them decays too, as in dynamic model averaging (Raftery,
@@ -92,6 +94,7 @@ class ParticleFilter final : public Engine {
   // Scratch of one thread.
   struct Scratch {
     AlignedVector<double> lanes;
+    AlignedVector<double> allocation;
     std::vector<double> uu;
   };
 
@@ -104,6 +107,9 @@ class ParticleFilter final : public Engine {
   Index resample_islands();
   void plan_sweeps();
   void finish_sweeps();
+  bool exchanges(Index begin, Index end, Index freeze) const;
+  void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* log_g,
+                        Lane<W>* memo, Lane<W>* work) const;
   Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
   double* weights_of(Index island) { return weight_.data() + island * n_particles(); }

@@ -29,6 +29,36 @@ Index ParticleFilter<W>::scans_over(Index begin, Index end) const {
   return std::max<Index>(config_.n_scans, young);
 }
 
+/// Whether experts may change places after a scan: while every row is retained and the stream is young.  Later one
+/// arrangement has won, and rows that are frozen belong to the nodes of the old one.
+template <int W>
+bool ParticleFilter<W>::exchanges(Index begin, Index end, Index freeze) const {
+  return begin == 0 && freeze == 0 && end <= config_.exchange_rows && gate_->has_exchanges();
+}
+
+/// One proposal, given the allocations of all n rows; then Polya-Gamma variables and statistics of the gate anew.
+template <int W>
+void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask,
+                                         Lane<W>* log_g, Lane<W>* memo, Lane<W>* work) const {
+  const RowBuffer& buffer = population_.buffer;
+  double* gate_state = state + W * Index(expert_->fields());
+  Lane<W> first, second;
+  const Mask<W> accepted =
+      gate_->exchange(gate_state, n, buffer.u(0), allocation, allocation + n, first, second, rng, mask, work);
+  expert_->exchange(state, first, second, accepted);
+  gate_->load_sums(gate_state, nullptr);
+  for (Index i = 0; i < n; i += RowBlock::most) {
+    const RowBlock rows = buffer.block(i, std::min(i + RowBlock::most, n));
+    for (int t = 0; t < rows.n; ++t) {
+      Lane<W>& z = allocation[i + t];
+      const Lane<W> was = z;
+      z = select(accepted & (was == first), second, select(accepted & (was == second), first, was));
+      gate_->log_proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0}, log_g, memo + t * gate_->memo_lanes());
+    }
+    gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, mask, work);
+  }
+}
+
 /// After all blocks were scanned.
 template <int W>
 void ParticleFilter<W>::finish_sweeps() {
@@ -78,6 +108,10 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
   const Index n_scans = scans_over(begin, end);
+  const bool exchanging = exchanges(begin, end, freeze);
+  // The allocations of a block of rows, or of all for an exchange, with its sides behind them.
+  scratch.allocation.resize(std::size_t(W) * std::size_t(exchanging ? 3 * end : Index(RowBlock::most)));
+  Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
   for (Index scan = 0; scan < n_scans; ++scan) {
     const bool last = scan + 1 == n_scans;
     expert_->draw_parameters(state, rng, mask, draw, work);
@@ -88,7 +122,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       // Blocks of rows end where freezing ends.
       const bool freezing = last && i < freeze;
       const RowBlock rows = buffer.block(i, std::min({i + RowBlock::most, end, freezing ? freeze : end}));
-      Lane<W> z[RowBlock::most];
+      Lane<W>* z = exchanging ? allocation + i : allocation;
       for (int t = 0; t < rows.n; ++t) {
         const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
         gate_->log_proba(gate_state, row, log_g, memo + t * gate_->memo_lanes());
@@ -103,6 +137,8 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     }
     gate_->renew(gate_state, rng, mask, work);
     expert_->rebuild(state, expert_sums, draw, rng, mask, work);
+    if (exchanging && last)
+      exchange_experts(state, end, allocation, rng, mask, log_g, memo, work);
   }
   rng.store(stream);
 }

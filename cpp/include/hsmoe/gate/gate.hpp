@@ -33,6 +33,14 @@ class Gate {
   /// Block draw of all phi given the statistics, then of the scales.
   virtual void renew(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
 
+  /// Whether exchange can change anything.
+  virtual bool has_exchanges() const = 0;
+  /// Metropolis-Hastings proposal to exchange the places of two experts, drawn by lane, given the allocations z of all n
+  /// rows so far (designs U, row-major).  Their Polya-Gamma variables are integrated out: the statistics are not up to
+  /// date afterwards.  Returns the lanes that accepted, and the experts.  sides: 2 n lanes of scratch.
+  virtual Mask<W> exchange(double* state, Index n, const double* U, const Lane<W>* z, Lane<W>* sides, Lane<W>& first,
+                           Lane<W>& second, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+
   /// For reports: phi (n_splits, p), lambda (n_splits, p), inclusion = 1 - shrinkage factor (n_splits, p), tau.
   virtual void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
                         double* global_scale) const = 0;

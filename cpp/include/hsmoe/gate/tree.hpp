@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include <hsmoe/error.hpp>
@@ -37,8 +38,16 @@ class Tree {
     for (int i = 0; i < K; ++i) position_[leaf_expert_[i]] = i;
     build(nodes, 0, int(K));
     if (Index(nodes_.size()) != K - 1) throw InvalidArgument("Tree: nodes are left over");
+    for (int i = 0; i < K; ++i)
+      for (int j = i + 1; j < K; ++j) {
+        bool siblings = false;
+        for (const TreeNode& node : nodes_) siblings = siblings || (node.low == i && node.middle == j && node.high == j + 1);
+        if (!siblings) exchanges_.emplace_back(leaf_expert_[i], leaf_expert_[j]);
+      }
   }
 
+  /// Pairs of experts whose exchange changes the gate: all but the two leaves of one node.
+  const std::vector<std::pair<int, int>>& exchanges() const { return exchanges_; }
   int n_experts() const { return int(leaf_expert_.size()); }
   int n_nodes() const { return int(nodes_.size()); }
   const TreeNode& node(int l) const { return nodes_[l]; }
@@ -62,6 +71,7 @@ class Tree {
 
   std::vector<TreeNode> nodes_;
   std::vector<int> leaf_expert_, position_;
+  std::vector<std::pair<int, int>> exchanges_;
 };
 
 }  // namespace hsmoe

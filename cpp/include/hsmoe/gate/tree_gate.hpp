@@ -15,6 +15,7 @@
 #include <memory>
 
 #include <hsmoe/gate/gate.hpp>
+#include <hsmoe/gate/logistic_fit.hpp>
 #include <hsmoe/gate/tree.hpp>
 #include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/gaussian_draw.hpp>
@@ -32,7 +33,7 @@ class TreeGate final : public Gate<W> {
   int fields() const override { return tree_.n_nodes() * stride() + prior_->global_fields(); }
   int memo_lanes() const override { return tree_.n_nodes(); }
   int work_lanes() const override {
-    return std::max(packed_size(p_) + 4 * p_, 2 * (tree_.n_nodes() * RowBlock::most + 1));
+    return std::max(2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), 2 * (tree_.n_nodes() * RowBlock::most + 1));
   }
   int n_splits() const override { return tree_.n_nodes(); }
 
@@ -160,6 +161,67 @@ class TreeGate final : public Gate<W> {
     prior_->refresh_global(phi_of(state), scales(state), W * Index(stride()), global, rng, mask);
   }
 
+  bool has_exchanges() const override { return !tree_.exchanges().empty(); }
+
+  // With z' = z, the two experts exchanged, phi' ~ q(. | z') at the nodes above just one of them or with one on each
+  // side, and q the fit of such a node, accept with probability
+  //     p(z' | phi') p(phi' | tau) q(phi | z) / {p(z | phi) p(phi | tau) q(phi' | z')}
+  Mask<W> exchange(double* state, Index n, const double* U, const Lane<W>* z, Lane<W>* sides, Lane<W>& first,
+                   Lane<W>& second, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    const auto& pairs = tree_.exchanges();
+    const Lane<W> choice = uniform<W>(rng, mask) * double(pairs.size());
+    first = second = Lane<W>(0.0);
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      const Mask<W> here = Lane<W>(double(i)) <= choice;
+      first = select(here, Lane<W>(double(pairs[i].first)), first);
+      second = select(here, Lane<W>(double(pairs[i].second)), second);
+    }
+    const double* global = global_of(state);
+    LogisticFit<W> now(*prior_, p_, work), then(*prior_, p_, work + LogisticFit<W>::work_lanes(p_));
+    Lane<W>*phi = work + 2 * LogisticFit<W>::work_lanes(p_), *proposed = phi + p_, log_ratio(0.0);
+    const Lane<W> place_first = position_of(first), place_second = position_of(second);
+    auto affected = [&](int l) {
+      const Lane<W> middle(tree_.node(l).middle);
+      const Mask<W> a = passes(l, place_first), b = passes(l, place_second), a_left = place_first < middle,
+                    b_left = place_second < middle;
+      const Mask<W> together = a & b & ((a_left & b_left) | !(a_left | b_left));
+      const Mask<W> apart = !together;
+      return mask & (a | b) & apart;
+    };
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const Mask<W> moved = affected(l);
+      if (!any(moved)) continue;
+      Lane<W>*side_now = sides, *side_then = sides + n;
+      for (Index i = 0; i < n; ++i) {
+        const Lane<W> swapped = select(z[i] == first, second, select(z[i] == second, first, z[i]));
+        side_now[i] = side_of(l, position_of(z[i]), moved);
+        side_then[i] = side_of(l, position_of(swapped), moved);
+      }
+      const double mean = prior_->intercept_mean(tree_.node(l).log_leaf_odds);
+      const double* stored = phi_of(state + W * Index(l) * stride());
+      for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(stored + W * j);
+      now.fit(n, U, side_now, global, mean);
+      then.fit(n, U, side_then, global, mean);
+      Lane<W>* next = proposed + l * p_;
+      then.draw(rng, moved, next);
+      const Lane<W> gain = then.log_likelihood(n, U, side_then, next) + prior_->log_marginal(next, global, mean) -
+                           then.log_density(next) - now.log_likelihood(n, U, side_now, phi) -
+                           prior_->log_marginal(phi, global, mean) + now.log_density(phi);
+      log_ratio += select(moved, gain, Lane<W>(0.0));
+    }
+    const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const Mask<W> moved = accept & affected(l);
+      if (!any(moved)) continue;
+      double* node = state + W * Index(l) * stride();
+      double* stored = phi_of(node);
+      for (int j = 0; j < p_; ++j)
+        select(moved, proposed[l * p_ + j], Lane<W>::load(stored + W * j)).store(stored + W * j);
+      prior_->draw_local(stored, scales(node), global, rng, moved);
+    }
+    return accept;
+  }
+
   void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
                 double* global_scale) const override {
     const double* global = global_of(state);
@@ -215,6 +277,12 @@ class TreeGate final : public Gate<W> {
   Mask<W> passes(int l, Lane<W> position) const {
     const TreeNode& split = tree_.node(l);
     return (position >= Lane<W>(split.low)) & (position < Lane<W>(split.high));
+  }
+
+  // +-1/2 for a row of the leaf at `position` that node l sends left or right, 0 for one that does not pass.
+  Lane<W> side_of(int l, Lane<W> position, Mask<W> mask) const {
+    const Lane<W> side = select(position < Lane<W>(tree_.node(l).middle), Lane<W>(0.5), Lane<W>(-0.5));
+    return select(mask & passes(l, position), side, Lane<W>(0.0));
   }
 
   // omega ~ PG(1, psi); A += omega u u', h += kappa u.

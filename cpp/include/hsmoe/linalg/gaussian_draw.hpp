@@ -6,13 +6,10 @@
 
 namespace hsmoe {
 
-/// Block draw: Q = A + diag(D) = L L', then phi = L'^-1 (L^-1 h + z), z ~ N(0, I).  O(p^3 / 6).
-/// A: packed lower triangle by rows; D, h, phi: p lanes; work: packed_size(p) + p lanes.
-template <int W, class Generator>
-inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work,
-                                Generator& rng, Mask<W> mask, Lane<W>* phi) {
-  Lane<W>* L = work;                   // rows; the diagonal holds reciprocals
-  Lane<W>* y = work + packed_size(p);  // L^-1 h + z
+namespace detail {
+/// Q = A + diag(D) = L L' and y = L^-1 h.  L: rows, the diagonal holds reciprocals.
+template <int W>
+HSMOE_INLINE void factor_and_solve(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* L, Lane<W>* y) {
   for (int i = 0; i < p; ++i) {
     Lane<W>* Li = L + packed_index(i, 0);
     for (int j = 0; j < i; ++j) {
@@ -28,16 +25,42 @@ inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>
     for (int k = 0; k < i; ++k) t -= Li[k] * y[k];
     y[i] = t * Li[i];
   }
-  Lane<W> z[2];
-  for (int i = 0; i < p; ++i) {
-    if (i % 2 == 0) normal_pair<W>(rng, mask, z[0], z[1]);
-    y[i] += z[i % 2];
-  }
+}
+/// phi = L'^-1 y
+template <int W>
+HSMOE_INLINE void solve_transposed(const Lane<W>* L, const Lane<W>* y, int p, Lane<W>* phi) {
   for (int i = p - 1; i >= 0; --i) {
     Lane<W> s = y[i];
     for (int k = i + 1; k < p; ++k) s -= L[packed_index(k, i)] * phi[k];
     phi[i] = s * L[packed_index(i, i)];
   }
+}
+}  // namespace detail
+
+/// Block draw: Q = A + diag(D) = L L', then phi = L'^-1 (L^-1 h + z), z ~ N(0, I).  O(p^3 / 6).
+/// A: packed lower triangle by rows; D, h, phi: p lanes; work: packed_size(p) + p lanes.
+template <int W, class Generator>
+inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work,
+                                Generator& rng, Mask<W> mask, Lane<W>* phi) {
+  Lane<W>*L = work, *y = work + packed_size(p);
+  detail::factor_and_solve<W>(A, D, h, p, L, y);
+  Lane<W> z[2];
+  for (int i = 0; i < p; ++i) {
+    if (i % 2 == 0) normal_pair<W>(rng, mask, z[0], z[1]);
+    y[i] += z[i % 2];
+  }
+  detail::solve_transposed<W>(L, y, p, phi);
+}
+
+/// The mean alone, phi = Q^-1 h; returns log det Q.  work as above.
+template <int W>
+inline Lane<W> gaussian_solve(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work, Lane<W>* phi) {
+  Lane<W>*L = work, *y = work + packed_size(p);
+  detail::factor_and_solve<W>(A, D, h, p, L, y);
+  detail::solve_transposed<W>(L, y, p, phi);
+  Lane<W> log_det(0.0);
+  for (int i = 0; i < p; ++i) log_det -= 2.0 * log(L[packed_index(i, i)]);
+  return log_det;
 }
 
 /// Coordinate sweep: one Gibbs scan over the coordinates of phi, O(p^2), no factorisation:

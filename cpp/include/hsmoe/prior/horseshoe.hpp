@@ -18,6 +18,7 @@
 
 #include <hsmoe/error.hpp>
 #include <hsmoe/prior/gate_prior.hpp>
+#include <hsmoe/prior/horseshoe_marginal.hpp>
 #include <hsmoe/prior/prior_options.hpp>
 #include <hsmoe/prior/tilted_half_cauchy.hpp>
 
@@ -110,6 +111,35 @@ class Horseshoe final : public GatePrior<W> {
     select(mask, bounded(exponential<W>(rng, mask) / (inv_tau0_sq_ + inv_tau_sq)), inv_xi).store(global + W);
   }
 
+  Lane<W> log_marginal(const Lane<W>* phi, const double* global, double intercept_mean) const override {
+    const Lane<W> inv_tau_sq = Lane<W>::load(global);
+    Lane<W> total(0.0);
+    if (first_) total = -0.5 * intercept_precision_ * (phi[0] - intercept_mean) * (phi[0] - intercept_mean);
+    for (int j = first_; j < this->dim_; ++j) {
+      const Lane<W> square = phi[j] * phi[j];
+      total += log(scaled_exponential_integral(exponent(square, inv_tau_sq))) + 0.5 * log(inv_tau_sq) -
+               0.5 * slab_precision_ * square;
+    }
+    return total;
+  }
+  void expected_precision(const double* global, const Lane<W>* second_moment, Lane<W>* D) const override {
+    const Lane<W> inv_tau_sq = Lane<W>::load(global);
+    D[0] = Lane<W>(intercept_precision_);
+    for (int j = first_; j < this->dim_; ++j) {
+      const Lane<W> c = exponent(second_moment[j], inv_tau_sq);
+      D[j] = (1.0 / (c * scaled_exponential_integral(c)) - 1.0) * inv_tau_sq + slab_precision_;
+    }
+  }
+  void draw_local(const double* phi, double* node, const double* global, Stream<W>& rng, Mask<W> mask) const override {
+    const Lane<W> inv_tau_sq = Lane<W>::load(global);
+    for (int j = first_; j < this->dim_; ++j) {
+      const Lane<W> f = Lane<W>::load(phi + W * j);
+      const Lane<W> w = bounded(horseshoe_inverse_square<W>(rng, mask, exponent(f * f, inv_tau_sq)));
+      double *lambda = node + W * j, *nu = node + W * (this->dim_ + j);
+      select(mask, w, Lane<W>::load(lambda)).store(lambda);
+      select(mask, bounded(exponential<W>(rng, mask) / (1.0 + w)), Lane<W>::load(nu)).store(nu);
+    }
+  }
   double local_scale(const double* node, int j, int lane) const override {
     return j < first_ ? std::numeric_limits<double>::quiet_NaN() : 1 / std::sqrt(node[W * j + lane]);
   }
@@ -121,6 +151,10 @@ class Horseshoe final : public GatePrior<W> {
   }
 
  private:
+  /// phi^2 / (2 tau^2), bounded away from 0 and infinity.
+  static HSMOE_INLINE Lane<W> exponent(Lane<W> phi_sq, Lane<W> inv_tau_sq) {
+    return min(max(0.5 * phi_sq * inv_tau_sq, Lane<W>(1e-200)), Lane<W>(1e200));
+  }
   // Reciprocal scales stay where products of two of them neither overflow nor vanish; the half-Cauchy
   // puts less than 1e-49 of its mass outside.
   static HSMOE_INLINE Lane<W> bounded(Lane<W> v) { return min(max(v, Lane<W>(1e-100)), Lane<W>(1e100)); }

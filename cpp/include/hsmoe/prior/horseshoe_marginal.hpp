@@ -1,0 +1,50 @@
+// The horseshoe with its local scale integrated out.  With w = 1/lambda^2 and c = phi^2 / (2 tau^2),
+//
+//     p(phi, w | tau) = exp(-c w) / (1 + w) / (tau sqrt(2 pi^3))     (lambda ~ C+(0,1), phi ~ N(0, tau^2 lambda^2))
+//     p(phi | tau)    = exp(c) E1(c) / (tau sqrt(2 pi^3))            (Carvalho, Polson & Scott 2010)
+//     E[w | phi]      = 1 / (c exp(c) E1(c)) - 1
+//
+// with E1 the exponential integral (Abramowitz & Stegun 5.1.11 below c = 2, the continued fraction 5.1.22 above).
+#pragma once
+
+#include <hsmoe/random/variates.hpp>
+
+namespace hsmoe {
+
+/// exp(c) E1(c), c > 0; relative error below 1e-12.
+template <int W>
+inline Lane<W> scaled_exponential_integral(Lane<W> c) {
+  const Lane<W> small = min(c, Lane<W>(2.0)), large = max(c, Lane<W>(2.0));
+  Lane<W> series = -0.57721566490153286061 - log(small), term(-1.0);
+  for (int k = 1; k <= 30; ++k) {
+    term *= small * (-1.0 / k);
+    series += term * (1.0 / k);
+  }
+  // 1/(c + 1 - 1/(c + 3 - 4/(c + 5 - ...)))
+  Lane<W> tail = large + 2.0 * 40 + 1.0;
+  for (int k = 40; k >= 1; --k) tail = large + (2.0 * k - 1.0) - double(k * k) / tail;
+  return select(c < Lane<W>(2.0), series * exp(small), 1.0 / tail);
+}
+
+/// w = 1/lambda^2 given phi: density proportional to exp(-c w) / (1 + w), w > 0.  Rejection, with v = 1 + w:
+///   c >= 1: v - 1 ~ Exp(c), kept with probability 1/v
+///   c < 1:  on (1, 1/c) the envelope exp(-c)/v, beyond it c exp(-c v); masses exp(-c) log(1/c) and exp(-1)
+template <int W, class Generator>
+inline Lane<W> horseshoe_inverse_square(Generator& rng, Mask<W> mask, Lane<W> c) {
+  const Mask<W> heavy = c < Lane<W>(1.0);
+  const Lane<W> span = log(1.0 / select(heavy, c, Lane<W>(1.0))), near = exp(-c) * span;
+  Lane<W> w(1.0);
+  Mask<W> todo = mask;
+  while (any(todo)) {
+    const Lane<W> u = uniform<W>(rng, todo), e = exponential<W>(rng, todo);
+    const Mask<W> inner = heavy & (uniform<W>(rng, todo) * (near + 0.36787944117144232160) < near);
+    const Lane<W> v = select(inner, exp(u * span), select(heavy, 1.0 / c, Lane<W>(1.0)) + e / c);
+    const Lane<W> keep = select(inner, exp(-c * (v - 1.0)), select(heavy, 1.0 / (c * v), 1.0 / v));
+    const Mask<W> accept = todo & (uniform<W>(rng, todo) < keep);
+    w = select(accept, v - 1.0, w);
+    todo = todo & !accept;
+  }
+  return w;
+}
+
+}  // namespace hsmoe

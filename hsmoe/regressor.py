@@ -49,7 +49,8 @@ class HSMoERegressor(OnlineMixture):
         Resample when the effective sample size falls below this share of the particles.
     retain : int or None
         Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over
-        these rows draw their allocations anew; what is older lives on in sufficient statistics.
+        these rows draw their allocations anew, and while rows are few two experts may exchange
+        their places in the gate; what is older lives on in sufficient statistics.
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
         particle learning, whose answers depend on the seed.
     forgetting : float or "auto"

@@ -181,43 +181,26 @@ py::dict particle(const Engine& e, Index i) {
   return out;
 }
 
+template <class Event, class T>
+py::array column(const std::vector<Event>& events, T Event::* field) {
+  auto out = new_array<T>({Index(events.size())});
+  for (std::size_t i = 0; i < events.size(); ++i) out.mutable_data()[i] = events[i].*field;
+  return out;
+}
+
 py::dict log_dict(const std::vector<ResamplingEvent>& events) {
-  const Index m = Index(events.size());
-  auto row = new_array<Index>({m}), island = new_array<Index>({m}), unique = new_array<Index>({m});
-  auto ess = new_array<double>({m});
-  for (Index i = 0; i < m; ++i) {
-    row.mutable_data()[i] = events[i].row;
-    island.mutable_data()[i] = events[i].island;
-    ess.mutable_data()[i] = events[i].ess;
-    unique.mutable_data()[i] = events[i].unique;
-  }
-  py::dict d;
-  d["row"] = row;
-  d["island"] = island;
-  d["ess"] = ess;
-  d["unique"] = unique;
-  return d;
+  using E = ResamplingEvent;
+  using namespace py::literals;
+  return py::dict("row"_a = column(events, &E::row), "island"_a = column(events, &E::island),
+                  "ess"_a = column(events, &E::ess), "unique"_a = column(events, &E::unique));
 }
 
 py::dict log_dict(const std::vector<SweepEvent>& events) {
-  const Index m = Index(events.size());
-  auto row = new_array<Index>({m}), island = new_array<Index>({m}), n_scans = new_array<Index>({m}),
-       n_rows = new_array<Index>({m});
-  auto forced = new_array<bool>({m});
-  for (Index i = 0; i < m; ++i) {
-    row.mutable_data()[i] = events[i].row;
-    island.mutable_data()[i] = events[i].island;
-    n_scans.mutable_data()[i] = events[i].n_scans;
-    n_rows.mutable_data()[i] = events[i].n_rows;
-    forced.mutable_data()[i] = events[i].forced;
-  }
-  py::dict d;
-  d["row"] = row;
-  d["island"] = island;
-  d["n_scans"] = n_scans;
-  d["n_rows"] = n_rows;
-  d["forced"] = forced;
-  return d;
+  using E = SweepEvent;
+  using namespace py::literals;
+  return py::dict("row"_a = column(events, &E::row), "island"_a = column(events, &E::island),
+                  "n_scans"_a = column(events, &E::n_scans), "n_rows"_a = column(events, &E::n_rows),
+                  "forced"_a = column(events, &E::forced));
 }
 
 // Draws of M particles, (M, ...); with the terms of their mixtures at n rows, (M, n, K).

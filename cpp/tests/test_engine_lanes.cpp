@@ -74,6 +74,30 @@ bool same(const EngineState& a, const EngineState& b) {
          a.sweep_log.size() == b.sweep_log.size();
 }
 
+// What the gate has learned must be about the rows of the same experts, exchanges of experts included: the constant
+// of h, sum kappa, is half the rows that went left minus half those that went right.
+void gate_and_experts_agree(const EngineState& s) {
+  const EngineConfig c = config(-1);
+  const int K = c.n_experts, d = c.expert_dim, p = c.gate_dim;
+  const GaussianExpert<1> expert(K, d, c.expert);
+  const Horseshoe<1> prior(K - 1, p, HorseshoeOptions{});
+  const Index node = packed_size(p) + 2 * p + prior.node_fields();  // A, h, phi, scales
+  const Index fields = expert.fields() + (K - 1) * node + prior.global_fields();
+  std::vector<double> coefficients(K * d), variance(K), counts(K);
+  double worst = 0;
+  for (Index i = 0; i < c.n_particles * c.n_islands; ++i) {
+    AlignedVector<double> particle(s.particles.begin() + i * fields, s.particles.begin() + (i + 1) * fields);
+    expert.describe(particle.data(), 0, coefficients.data(), variance.data(), counts.data());
+    const double* at[2] = {counts.data() + 2, counts.data()};  // the comb over the leaves 2, 0, 1
+    const double right[2] = {counts[0] + counts[1], counts[1]};
+    for (int l = 0; l < 2; ++l) {
+      const double h = particle[expert.fields() + l * node + packed_size(p)];
+      worst = std::fmax(worst, std::abs(h - 0.5 * (*at[l] - right[l])));
+    }
+  }
+  CHECK(worst < 1e-9);
+}
+
 // Draws of every second particle, twice each, with their terms at ten rows.
 template <int W>
 void draw_from(const Data& data, int jobs, std::vector<double>& out) {
@@ -113,6 +137,11 @@ int main() {
     CHECK(same(reference, run<1>(data, retain, 3, 50)));
     CHECK(crps[0] == crps[1]);
     CHECK(crps[0] == crps[2]);
+  }
+  for (int n = 1; n <= 60; ++n) {  // after each of the rows that may end in an exchange
+    Data young;
+    young.n = n;
+    gate_and_experts_agree(run<4>(young, -1, 1, n));
   }
 
   // Draws of the parameters: the same bits too, and the particles are only read.

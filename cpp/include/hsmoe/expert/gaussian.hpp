@@ -16,6 +16,8 @@
 // The first three terms of log f change only when the expert learns: they are kept as `norm`.
 #pragma once
 
+#include <utility>
+
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/expert/gaussian_options.hpp>

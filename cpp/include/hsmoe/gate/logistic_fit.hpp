@@ -8,6 +8,8 @@
 // proposal needs; how well it fits only moves the acceptance.
 #pragma once
 
+#include <algorithm>
+
 #include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/gaussian_draw.hpp>
 #include <hsmoe/prior/gate_prior.hpp>

@@ -2,12 +2,15 @@
 
 Each study prints a table in Markdown, with the settings and the time of a run:
 
+    python bench/statistical.py all
     python bench/statistical.py modes --seeds 20
-    python bench/statistical.py drift --seeds 10
+    python bench/statistical.py streams --seeds 3 --only bikes,power
     python bench/statistical.py modes --seeds 5 --set n_islands=8 --set gate=comb
+    python bench/statistical.py cost --plot cost.png
 
-The data are made here, from fixed seeds, with known truth.  Runs are spread over processes
-(``--jobs``); times are those of a run on one thread beside the others.
+``modes``, ``long`` and ``drift`` make their data here, from fixed seeds, with known truth;
+``streams`` reads real data (see ``real_streams.py``).  Runs are spread over processes (``--jobs``);
+times are those of a run on one thread beside the others.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ from __future__ import annotations
 import argparse
 import ast
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from real_streams import STREAMS, Stream
 
 import hsmoe
 
@@ -50,63 +55,172 @@ def two_regimes(seed: int, n: int, change_at: int | None) -> Rows:
     return X, y + 0.3 * rng.normal(size=n)
 
 
-def one_run(job: tuple[Rows, dict[str, Any], int]) -> tuple[float, float, float]:
-    """Return log evidence, mean log score of the second half, and seconds."""
-    (X, y), settings, seed = job
+@dataclass(frozen=True)
+class Run:
+    """One model over one stream; scores in nats a row, of the rows after the warm-up."""
+
+    log_evidence: float
+    log_score: float
+    late_score: float  # of the second half of the rows
+    crps: float
+    coverage: tuple[float, ...]  # of the central 50, 90 and 99% intervals, in per cent
+    seconds: float
+
+
+def one_run(job: tuple[Stream, dict[str, Any], int, bool]) -> Run:
+    stream, settings, seed, crps = job
     began = time.perf_counter()
     model = hsmoe.HSMoERegressor(**{"standardize": False, **settings}, random_state=seed)
-    forecast = model.prequential(X, y, crps=False)
-    late = float(np.nanmean(forecast.log_density[len(y) // 2 :]))
-    return model.log_evidence_, late, time.perf_counter() - began
+    forecast = model.prequential(stream.X, stream.y, crps=crps)
+    seconds = time.perf_counter() - began
+    scored = slice(stream.warmup, None)
+    off_centre = np.abs(forecast.cdf[scored] - 0.5)
+    return Run(
+        model.log_evidence_,
+        float(forecast.log_density[scored].mean()),
+        float(forecast.log_density[len(stream.y) // 2 :].mean()),
+        float(forecast.crps[scored].mean()) if crps else float("nan"),
+        tuple(100 * float((off_centre <= c / 2).mean()) for c in (0.5, 0.9, 0.99)),
+        seconds,
+    )
 
 
-def runs(
-    streams: dict[str, Rows], settings: dict[str, Any], seeds: int, jobs: int
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name of each stream and its results, shape (seeds, 3)."""
-    with ProcessPoolExecutor(jobs) as pool:
-        for name, rows in streams.items():
-            work = [(rows, settings, seed) for seed in range(seeds)]
-            yield name, np.array(list(pool.map(one_run, work)))
+@dataclass(frozen=True)
+class Options:
+    settings: dict[str, Any]
+    seeds: int
+    jobs: int
+    only: tuple[str, ...]
+    plot: str | None
+
+    def runs(
+        self, streams: dict[str, Stream], crps: bool = False, **settings: Any
+    ) -> Iterator[tuple[str, list[Run]]]:
+        """Yield the name of each stream and its runs, one a seed."""
+        chosen = {**settings, **self.settings}
+        with ProcessPoolExecutor(self.jobs) as pool:
+            for name, stream in streams.items():
+                work = [(stream, chosen, seed, crps) for seed in range(self.seeds)]
+                yield name, list(pool.map(one_run, work))
+
+    def __str__(self) -> str:
+        return f"settings {self.settings or 'default'}; {self.seeds} seeds"
 
 
-def modes(settings: dict[str, Any], seeds: int, jobs: int) -> None:
-    """Spread of the log evidence between seeds, where a fourth expert has nothing to do."""
-    print(f"n = 1000, d = 6, three regimes; settings {settings or 'default'}; {seeds} seeds\n")
-    print("| set | best | mean | sd | worst - best | sd of the late log score | seconds |")
-    print("|---|---|---|---|---|---|---|")
-    streams = {str(seed): three_regimes(seed) for seed in range(3)}
-    for name, result in runs(streams, settings, seeds, jobs):
-        evidence, late, seconds = result.T
+def column(runs: list[Run], name: str) -> np.ndarray:
+    return np.array([getattr(run, name) for run in runs])
+
+
+def deviation(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def evidence_table(options: Options, streams: dict[str, Stream], **settings: Any) -> None:
+    print("| set | best | mean | sd | worst - best | late log score | its sd | seconds |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, runs in options.runs(streams, **settings):
+        evidence, late = column(runs, "log_evidence"), column(runs, "late_score")
         print(
-            f"| {name} | {evidence.max():.1f} | {evidence.mean():.1f} | {evidence.std(ddof=1):.2f} "
-            f"| {evidence.min() - evidence.max():.1f} | {late.std(ddof=1):.4f} "
-            f"| {seconds.mean():.1f} |",
+            f"| {name} | {evidence.max():.1f} | {evidence.mean():.1f} | {deviation(evidence):.2f} "
+            f"| {evidence.min() - evidence.max():.1f} | {late.mean():.4f} | {deviation(late):.4f} "
+            f"| {column(runs, 'seconds').mean():.1f} |",
             flush=True,
         )
 
 
-def drift(settings: dict[str, Any], seeds: int, jobs: int) -> None:
+def modes(options: Options) -> None:
+    """Spread of the log evidence between seeds, where a fourth expert has nothing to do."""
+    print(f"n = 1000, d = 6, three regimes, n_experts=4, retain=None; {options}\n")
+    streams = {str(seed): Stream(*three_regimes(seed), 0) for seed in range(3)}
+    evidence_table(options, streams, n_experts=4, retain=None)
+
+
+def long(options: Options) -> None:
+    """The same on streams that are longer than what is retained."""
+    print(f"retain=2000, forgetting=1; {options}\n")
+    streams = {"synth3, 10,000 rows": STREAMS["synth3"](), "three regimes, 20,000 rows": Stream(
+        *three_regimes(0, 20_000), 0
+    )}
+    evidence_table(options, streams, n_experts=4, retain=2000, forgetting=1.0)
+
+
+def drift(options: Options) -> None:
     """Late log score, in nats a row, with and without forgetting: a change at row 3000, or none."""
     streams = {
-        "change": two_regimes(0, 6000, change_at=3000),
-        "static": two_regimes(0, 6000, change_at=None),
+        "change": Stream(*two_regimes(0, 6000, change_at=3000), 0),
+        "static": Stream(*two_regimes(0, 6000, change_at=None), 0),
     }
-    print(f"n = 6000, log score of rows 3000 to 6000; settings {settings or 'default'}\n")
+    print(f"n = 6000, log score of rows 3000 to 6000; {options}\n")
     print("| forgetting | stream | log score | sd between seeds | seconds |")
     print("|---|---|---|---|---|")
     for forgetting in (1.0, 0.999, 0.99, "auto"):
-        chosen = {"n_islands": 4, **settings, "forgetting": forgetting}
-        for name, result in runs(streams, chosen, seeds, jobs):
-            _, late, seconds = result.T
+        for name, runs in options.runs(streams, forgetting=forgetting):
+            late = column(runs, "late_score")
             print(
-                f"| {forgetting} | {name} | {late.mean():.4f} | {late.std(ddof=1):.4f} "
-                f"| {seconds.mean():.1f} |",
+                f"| {forgetting} | {name} | {late.mean():.4f} | {deviation(late):.4f} "
+                f"| {column(runs, 'seconds').mean():.1f} |",
                 flush=True,
             )
 
 
-STUDIES: dict[str, Callable[[dict[str, Any], int, int], None]] = {"modes": modes, "drift": drift}
+def streams(options: Options) -> None:
+    """Scores of one-step-ahead forecasts of five streams."""
+    names = options.only or tuple(STREAMS)
+    print(f"One step ahead, standardised target; {options}\n")
+    print("| stream | log score | sd | CRPS | 50% | 90% | 99% | us a row |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in names:
+        for _, runs in options.runs({name: (stream := STREAMS[name]())}, crps=True):
+            score = column(runs, "log_score")
+            coverage = " | ".join(f"{v:.1f}" for v in column(runs, "coverage").mean(axis=0))
+            row_time = column(runs, "seconds").mean() / len(stream.y) * 1e6
+            print(
+                f"| {name} | {score.mean():.3f} | {deviation(score):.4f} "
+                f"| {column(runs, 'crps').mean():.4f} | {coverage} | {row_time:.0f} |",
+                flush=True,
+            )
+
+
+def cost(options: Options) -> None:
+    """Time against rows, to a million of them: rejuvenation is amortised."""
+    X, y = three_regimes(0, 1_000_000)
+    settings = {"n_experts": 4, "n_particles": 32, "n_islands": 1, **options.settings}
+    print(f"Three regimes, {settings}, one thread\n")
+    print("| rows | seconds | us a row since the line above | scans | model file, MB |")
+    print("|---|---|---|---|---|")
+    model = hsmoe.HSMoERegressor(**{"standardize": False, **settings}, random_state=0)
+    seconds, done = 0.0, 0
+    path: list[tuple[int, float]] = []
+    for n in np.unique(np.logspace(2, 6, 13).round(-2).astype(int)):
+        began = time.perf_counter()
+        model.partial_fit(X[done:n], y[done:n])
+        more = time.perf_counter() - began
+        seconds += more
+        path.append((n, seconds))
+        print(
+            f"| {n:,} | {seconds:.2f} | {1e6 * more / (n - done):.0f} "
+            f"| {int(model.sweep_log_['n_scans'].sum()):,} | {len(model.to_bytes()) / 1e6:.2f} |",
+            flush=True,
+        )
+        done = n
+    if options.plot:
+        plot_cost(path, options.plot)
+
+
+def plot_cost(path: list[tuple[int, float]], file: str) -> None:
+    from matplotlib.figure import Figure
+
+    rows, seconds = np.array(path).T
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.loglog(rows, seconds, "o-", label="measured")
+    axes.loglog(rows, seconds[-1] * rows / rows[-1], ":", color="0.5", label="linear in the rows")
+    axes.set(xlabel="rows", ylabel="seconds since the first row", title="Learning time")
+    axes.legend()
+    figure.savefig(file, dpi=150)
+
+
+STUDIES = {study.__name__: study for study in (modes, long, drift, streams, cost)}
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -123,6 +237,8 @@ def main() -> None:
     parser.add_argument("study", choices=[*STUDIES, "all"], help="what to measure")
     parser.add_argument("--seeds", type=int, default=20, help="runs of each stream (20)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--only", default="", help="streams to read, by name, with commas between")
+    parser.add_argument("--plot", metavar="FILE", help="draw the times of the study cost")
     parser.add_argument(
         "--set",
         type=setting,
@@ -131,11 +247,14 @@ def main() -> None:
         metavar="NAME=VALUE",
         help="a parameter of HSMoERegressor other than its default; may be repeated",
     )
-    arguments = parser.parse_args()
-    names = list(STUDIES) if arguments.study == "all" else [arguments.study]
-    for name in names:
-        print(f"\n## {name}\n")
-        STUDIES[name](dict(arguments.set), arguments.seeds, arguments.jobs)
+    given = parser.parse_args()
+    only = tuple(name for name in given.only.split(",") if name)
+    if unknown := set(only) - set(STREAMS):
+        parser.error(f"--only: no stream is called {', '.join(sorted(unknown))}")
+    options = Options(dict(given.set), given.seeds, given.jobs, only, given.plot)
+    for name in STUDIES if given.study == "all" else [given.study]:
+        print(f"\n## {name}\n", flush=True)
+        STUDIES[name](options)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from ._dispatch import build_config, simd_level
 from ._errors import CheckpointError, NotFittedError
 from ._experts import GaussianExpert
 from ._gate_report import GateInclusion
+from ._islands import IslandsDisagreeWarning
 from ._load import load
 from ._pit import PitHistogram
 from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
@@ -21,6 +22,7 @@ __all__ = [
     "GaussianExpert",
     "HSMoERegressor",
     "HorseshoePrior",
+    "IslandsDisagreeWarning",
     "NormalPrior",
     "NotFittedError",
     "NumericalError",

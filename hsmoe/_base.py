@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from ._core_protocol import Engine, FloatArray
 from ._errors import CheckpointError, NotFittedError
 from ._gate_report import GateInclusion
+from ._islands import IslandsDisagreeWarning, disagreement, evidence_error
 from ._learning import advance, begin, log_evidence, scatter, warmed_up
 from ._parameters import ParameterMixin, same_value
 from ._persistence import model_to_parts, restore_parts
@@ -271,15 +273,24 @@ class OnlineMixture(ParameterMixin):
     def log_evidence_se_(self) -> float:
         """Monte Carlo standard error of ``log_evidence_`` from the spread between islands.
 
-        By the delta method, ``sd(Z_r) / (sqrt(R) mean(Z_r))``; NaN for a single island, and for
-        islands that forget at different rates and so are not replicates.
+        By the delta method, ``sd(Z_r) / (sqrt(R) mean(Z_r))``; NaN for a single island, and once
+        there are more than ``retain`` rows with ``forgetting="auto"``: islands that have forgotten
+        at different rates are no replicates.  Warns with :class:`IslandsDisagreeWarning` if the
+        islands are further apart than this number says.
         """
+        error, warning = self._evidence_error()
+        if warning:
+            warnings.warn(warning, IslandsDisagreeWarning, stacklevel=2)
+        return error
+
+    def _evidence_error(self) -> tuple[float, str | None]:
+        """Return the standard error of the log evidence, and what to say if it is too small."""
         state, engine, _ = self._view()
+        if not state.settings.replicates(engine.n_rows):
+            return float("nan"), None
         island = np.asarray(engine.island_log_evidence)
-        if island.size < 2 or len(set(state.settings.forgetting)) > 1:
-            return float("nan")
-        evidence = np.exp(island - island.max())
-        return float(evidence.std(ddof=1) / (np.sqrt(island.size) * evidence.mean()))
+        error = evidence_error(island)
+        return error, disagreement(island, error)
 
     @property
     def ess_(self) -> float:
@@ -387,7 +398,7 @@ class OnlineMixture(ParameterMixin):
         """
         state, engine, scaling = self._view()
         return summarise(
-            repr(self), state, engine, scaling, self.log_evidence_, self.log_evidence_se_
+            repr(self), state, engine, scaling, self.log_evidence_, *self._evidence_error()
         )
 
     def _begun(self) -> LearnedState:

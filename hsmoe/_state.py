@@ -54,8 +54,8 @@ _SCAN_ROWS = 500
 # places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
 _EXCHANGE_ROWS = 250
 
-# forgetting="auto": the islands take these rates in turn; the evidence of about the last 100 rows
-# pools them.
+# forgetting="auto": the islands take these rates in turn; once they differ in what they have
+# forgotten, the evidence of about the last 100 rows pools them.
 _AUTO_RATES = (0.999, 0.99, 1.0, 0.995)
 _AUTO_POOL_MEMORY = 0.99
 
@@ -80,11 +80,8 @@ def resolve_n_jobs(n_jobs: Any) -> int:
 def resolve_forgetting(forgetting: Any, retain: Any, n_islands: int) -> tuple[float, ...]:
     """Return the rate of each island: the share of the frozen statistics kept a row."""
     if isinstance(forgetting, str) and forgetting == "auto":
-        if n_islands < 2:
-            raise ValueError(
-                f"forgetting is 'auto' with n_islands={n_islands}; islands try different rates: "
-                "pass n_islands of at least 2, or a number"
-            )
+        if retain is None or retain == 0:  # nothing is ever frozen that could be forgotten
+            return (1.0,) * n_islands
         rates = tuple(_AUTO_RATES[r % len(_AUTO_RATES)] for r in range(n_islands))
     else:
         try:
@@ -164,6 +161,10 @@ class Settings:
     def pool_memory(self) -> float:
         """How fast the evidence fades that pools the islands; replicates are pooled by all."""
         return 1.0 if len(set(self.forgetting)) == 1 else _AUTO_POOL_MEMORY
+
+    def replicates(self, n_rows: int) -> bool:
+        """Tell whether, after so many rows, the islands differ by nothing but their seeds."""
+        return self.pool_memory == 1.0 or (self.retain is not None and n_rows <= self.retain)
 
     def warmup_rows(self, n_features: int) -> int:
         """Return how many rows fix the standardisation when rows arrive one by one."""

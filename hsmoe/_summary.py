@@ -23,6 +23,7 @@ def summarise(
     scaling: Scaling,
     log_evidence: float,
     log_evidence_se: float,
+    disagreement: str | None,
 ) -> str:
     """Return a report on a model in lines of text, data units throughout."""
     settings = state.settings
@@ -43,6 +44,7 @@ def summarise(
         title,
         f"  rows          {rows}",
         f"  log evidence  {evidence}",
+        *([f"  WARNING       {disagreement}"] if disagreement else []),
         f"  particles     {total:,}{islands}, ESS {float(np.sum(engine.ess)):.1f}, "
         f"resampled {resamplings:,} times",
         f"  gate          {settings.gate_prior!r}",

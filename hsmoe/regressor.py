@@ -49,15 +49,17 @@ class HSMoERegressor(OnlineMixture):
         Resample when the effective sample size falls below this share of the particles.
     retain : int or None
         Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over
-        these rows draw their allocations anew, and while rows are few two experts may exchange
-        their places in the gate; what is older lives on in sufficient statistics.
+        these rows draw their allocations anew, and while all rows are retained two experts may
+        exchange their places in the gate; what is older lives on in sufficient statistics.
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
         particle learning, whose answers depend on the seed.
     forgetting : float or "auto"
         Share of the statistics of older rows kept from a row to the next, for streams that drift:
         1 forgets nothing, 0.999 about what is 1,000 rows past the retained ones.  ``"auto"``: the
-        islands take different rates and are pooled by their recent evidence; ``log_evidence_`` is
-        then the sum of the pooled log forecasts, and has no standard error.
+        islands take the rates 0.999, 0.99, 1 and 0.995 in turn and, once rows were forgotten, are
+        pooled by their recent evidence; ``log_evidence_`` is then the sum of the pooled log
+        forecasts, and has no standard error.  Where all rows are retained, or none, there is
+        nothing to forget.
     n_warmup : int or "auto"
         Number of first rows that fix the standardisation.  ``"auto"``: all rows of ``fit``; in
         ``partial_fit`` and ``prequential`` ten a feature, but at least 50 and at most 1000.

@@ -215,7 +215,6 @@ PARAMETERS = [
     ("n_particles", 2**40, "n_particles is 1099511627776"),
     ("forgetting", 0.1, "forgetting is 0.1"),
     ("forgetting", "fast", "forgetting is 'fast'"),
-    ("forgetting", "auto", "n_islands=1"),
     ("n_warmup", 0, "standardize=False"),
     ("n_warmup", "some", "n_warmup is 'some'"),
     ("standardize", "yes", "standardize is 'yes'"),

@@ -27,9 +27,9 @@ struct EngineConfig {
   Index retain = 0;         // rows that sweeps may revise; 0: none (plain particle learning); -1: all
   int n_scans = 1;          // Gibbs scans at a rejuvenation, at least
   Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
-  Index exchange_rows = 0;  // experts may change places in the gate while there are at most so many rows
+  Index exchange_rows = 0;  // rows that proposals to exchange experts visit, a particle and rejuvenation
   std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)
-  double pool_memory = 1.0;        // islands are pooled by evidence that decays so much a row
+  double pool_memory = 1.0;        // once rows are frozen, islands are pooled by evidence that decays so much a row
 };
 
 /// n rows of designs with their leading ones, row-major.

@@ -10,14 +10,15 @@
 // draws the expert parameters from the statistics, then for each retained row z given them and phi, and omega
 // given z, rebuilds the statistics = frozen sums + retained rows, and draws phi and the scales anew: a Gibbs
 // kernel for the posterior, hence exact.  Rows leave the buffer only in a scan: their fresh contributions
-// join the frozen sums, so no particle stores a history.  While the stream is young a Metropolis-Hastings step also
+// join the frozen sums, so no particle stores a history.  While all rows are retained a Metropolis-Hastings step also
 // proposes that two experts change their places in the tree of the gate: where regimes sit at the wrong leaves the
 // evidence suffers by tens of nats, and moves of single rows do not mend that.  A scan is forced when 2 * retain rows have gathered.
 //
 // Islands are pooled by their evidence, share_r ~ Z_r, so that log Z = log mean_r Z_r.  Where islands differ in
 // how fast they forget, the evidence that shares them decays too, as in dynamic model averaging (Raftery,
 // Karny & Ettler 2010): log share <- pool_memory (log share + log p_r(y)), and log Z is the sum of the pooled
-// log forecasts.
+// log forecasts.  Until something is frozen such islands are replicates: they are pooled by all of their evidence, and
+// resampled by it before the first row freezes, so that each rate sets out from a good arrangement of experts.
 //
 // Steps 1, 3 and 4 run over blocks of W particles on any number of threads; they make
 // one pass over the block from a row to the next.  Step 2 is serial and in particle order: the same bits for any thread count.
@@ -105,9 +106,10 @@ class ParticleFilter final : public Engine {
   Lane<W> draw_allocation(const Lane<W>* joint, Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
   Index resample_islands();
+  void part_ways();
   void plan_sweeps();
   void finish_sweeps();
-  bool exchanges(Index begin, Index end, Index freeze) const;
+  bool exchanges(Index block, Index begin, Index end, Index freeze) const;
   void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* log_g,
                         Lane<W>* memo, Lane<W>* work) const;
   Index n_particles() const { return config_.n_particles; }
@@ -121,6 +123,8 @@ class ParticleFilter final : public Engine {
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
   Index freeze_before(Index island) const;
+  bool any_frozen() const;
+  bool sweep_due(Index island) const;
   Index scans_over(Index begin, Index end) const;
   int memo_rows() const { return config_.retain ? RowBlock::most : 1; }
   Index memo_offset() const { return config_.n_experts; }

@@ -220,6 +220,7 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
       }
       const Index resampled = resample_islands();
       if (path.resampled) path.resampled[i] = resampled;
+      part_ways();
       plan_sweeps();
       if (config_.retain != 0) population_.buffer.push(row.x, row.u, row.y);
       if (batch && (slot + 1 == batch->slots() || i + 1 == rows.n))
@@ -264,7 +265,8 @@ double ParticleFilter<W>::share_out(const std::vector<double>& growth) {
   const Index R = n_islands();
   for (Index r = 0; r < R; ++r) share[r] += growth[r];
   const double log_density = hsmoe::log_sum_exp(share.data(), R);
-  for (double& v : share) v = config_.pool_memory * (v - log_density);
+  const double memory = any_frozen() ? config_.pool_memory : 1.0;
+  for (double& v : share) v = memory * (v - log_density);
   const double total = hsmoe::log_sum_exp(share.data(), R);
   for (double& v : share) v -= total;
   population_.log_evidence += log_density;

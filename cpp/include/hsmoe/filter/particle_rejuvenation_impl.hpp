@@ -12,13 +12,53 @@ Index ParticleFilter<W>::freeze_before(Index island) const {
                    : population_.frozen_until[island];
 }
 
+template <int W>
+bool ParticleFilter<W>::any_frozen() const {
+  const auto& until = population_.frozen_until;
+  return *std::max_element(until.begin(), until.end()) > 0;
+}
+
+/// Islands that differ in what they forget are replicates until the first rows freeze: then, once, whole islands are
+/// resampled by their shares.  The copies part ways at once, for random streams stay with the slots.
+template <int W>
+void ParticleFilter<W>::part_ways() {
+  const Index R = n_islands(), N = n_particles();
+  if (R == 1 || config_.pool_memory == 1.0 || any_frozen()) return;
+  bool freezing = false;
+  for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r) > 0 && sweep_due(r));
+  if (!freezing) return;
+  Population& p = population_;
+  std::vector<double> share(R);
+  for (Index r = 0; r < R; ++r) share[r] = std::exp(p.log_share[r]);
+  Stream<1> rng = Stream<1>::load(p.island_streams.data());
+  const double u = uniform<1>(rng, Mask<1>::all_true())[0];
+  rng.store(p.island_streams.data());
+  std::vector<Index> ancestors(R), offspring;
+  resample_systematic(share.data(), R, R, u, ancestors.data());
+  apply_ancestors(ancestors, offspring, [&](Index from, Index to) {
+    p.store.copy_island(from, to);
+    const Index size = p.store.blocks_per_island() * memory_lanes_ * W;
+    std::copy_n(memory_.data() + from * size, size, memory_.data() + to * size);
+    std::copy_n(p.log_weight.begin() + from * N, N, p.log_weight.begin() + to * N);
+    std::copy_n(weights_of(from), N, weights_of(to));
+    p.island_log_evidence[to] = p.island_log_evidence[from];
+    p.swept_at[to] = p.swept_at[from];
+    resampled_[to] = resampled_[from];
+  });
+  std::fill(p.log_share.begin(), p.log_share.end(), -std::log(double(R)));
+}
+
+/// Whether an island is scanned after the row in flight: it resampled, or twice the rows to retain have gathered.
+template <int W>
+bool ParticleFilter<W>::sweep_due(Index island) const {
+  const bool full = freezes() && (n_rows_ + 1 - population_.frozen_until[island]) / 2 >= config_.retain;
+  return config_.retain != 0 && (resampled_[island] || full);
+}
+
 /// After resampling, before the row in flight is learned: which islands are scanned after it.
 template <int W>
 void ParticleFilter<W>::plan_sweeps() {
-  for (Index r = 0; r < n_islands(); ++r) {
-    const bool full = freezes() && (n_rows_ + 1 - population_.frozen_until[r]) / 2 >= config_.retain;
-    sweep_[r] = char(config_.retain != 0 && (resampled_[r] || full));
-  }
+  for (Index r = 0; r < n_islands(); ++r) sweep_[r] = char(sweep_due(r));
 }
 
 /// Scans of the retained rows begin ... end-1: while the stream is young, and only then, as many as visit
@@ -29,11 +69,21 @@ Index ParticleFilter<W>::scans_over(Index begin, Index end) const {
   return std::max<Index>(config_.n_scans, young);
 }
 
-/// Whether experts may change places after a scan: while every row is retained and the stream is young.  Later one
-/// arrangement has won, and rows that are frozen belong to the nodes of the old one.
+/// Whether the particles of a block propose after a scan that two experts change places: while every row is
+/// retained, because frozen rows belong to the nodes of the arrangement in which they were frozen.  Of n rows, groups
+/// of particles in turn propose, a share exchange_rows / n of them: the cost of a rejuvenation stays bounded.  Turns
+/// go by the number of rows, not by what particles hold, so the kernel stays exact; groups are no smaller than a
+/// block, so that the lanes do not matter.
 template <int W>
-bool ParticleFilter<W>::exchanges(Index begin, Index end, Index freeze) const {
-  return begin == 0 && freeze == 0 && end <= config_.exchange_rows && gate_->has_exchanges();
+bool ParticleFilter<W>::exchanges(Index block, Index begin, Index end, Index freeze) const {
+  constexpr Index group_size = 8;
+  static_assert(group_size % W == 0, "groups consist of whole blocks");
+  if (begin != 0 || freeze != 0 || !gate_->has_exchanges()) return false;
+  const Index n_groups = (n_particles() + group_size - 1) / group_size,
+              group = block % population_.store.blocks_per_island() * W / group_size;
+  const double share = double(config_.exchange_rows) / double(end);
+  const double turn = double(group) / double(n_groups) - double(n_rows_) * 0.61803398874989484820;  // golden ratio
+  return turn - std::floor(turn) < share;
 }
 
 /// One proposal, given the allocations of all n rows; then Polya-Gamma variables and statistics of the gate anew.
@@ -108,7 +158,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
   const Index n_scans = scans_over(begin, end);
-  const bool exchanging = exchanges(begin, end, freeze);
+  const bool exchanging = exchanges(block, begin, end, freeze);
   // The allocations of a block of rows, or of all for an exchange, with its sides behind them.
   scratch.allocation.resize(std::size_t(W) * std::size_t(exchanging ? 3 * end : Index(RowBlock::most)));
   Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());

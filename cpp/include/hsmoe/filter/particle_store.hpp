@@ -38,6 +38,10 @@ class ParticleStore {
     double* target = block(block_of(island, to)) + lane_of(to);
     for (Index f = 0; f < fields_; ++f) target[f * W] = source[f * W];
   }
+  void copy_island(Index from, Index to) {
+    const Index size = blocks_ * fields_ * W;
+    std::copy_n(data_.data() + from * size, size, data_.data() + to * size);
+  }
   void read_particle(Index island, Index i, double* out) const {
     const double* source = block(block_of(island, i)) + lane_of(i);
     for (Index f = 0; f < fields_; ++f) out[f] = source[f * W];

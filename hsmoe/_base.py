@@ -319,7 +319,7 @@ class OnlineMixture(ParameterMixin):
         --------
         >>> import numpy as np, hsmoe
         >>> X = np.linspace(-1, 1, 100)[:, None]
-        >>> model = hsmoe.HSMoERegressor(n_particles=20, retain=20, ess_threshold=0, random_state=0)
+        >>> model = hsmoe.HSMoERegressor(2, 20, 1, retain=20, ess_threshold=0, random_state=0)
         >>> log = model.fit(X, np.abs(X[:, 0])).sweep_log_
         >>> log["row"].tolist(), bool(log["forced"].all())
         ([39, 59, 79, 99], True)

@@ -30,14 +30,16 @@ class HSMoERegressor(OnlineMixture):
     Parameters
     ----------
     n_experts : int
-        Number of experts K; 1 is Bayesian linear regression with unknown noise.
+        Number of experts K; 1 is Bayesian linear regression with unknown noise.  Experts that the
+        data do not ask for stay nearly empty.
     n_particles : int
         Particles of each island.  More particles: less Monte Carlo error, more time.
     n_islands : int
-        Independent populations; their spread is the Monte Carlo error of the evidence.
+        Independent populations; their spread is the Monte Carlo error of the evidence.  One island
+        of few particles is fast, but now and then one ends in a poor arrangement of the experts.
     gate : {"comb", "balanced"} or nested lists of int
-        Which experts each split tells apart: ``"comb"`` (stick breaking), ``"balanced"`` (halving;
-        cheaper for many experts), or nested lists of expert numbers, ``[[0, 1], [2, 3]]``.
+        Which experts each split tells apart: ``"balanced"`` (halving), ``"comb"`` (stick breaking;
+        dearer for many experts), or nested lists of expert numbers, ``[[0, 1], [2, 3]]``.
     gate_prior : {"horseshoe", "normal", "horseshoe-paper"} or prior object
         Prior of the gate coefficients.
     expert : "gaussian" or GaussianExpert
@@ -52,7 +54,7 @@ class HSMoERegressor(OnlineMixture):
         these rows draw their allocations anew, and while all rows are retained two experts may
         exchange their places in the gate; what is older lives on in sufficient statistics.
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
-        particle learning, whose answers depend on the seed.
+        particle learning, fast, with answers that depend on the seed.
     forgetting : float or "auto"
         Share of the statistics of older rows kept from a row to the next, for streams that drift:
         1 forgets nothing, 0.999 about what is 1,000 rows past the retained ones.  ``"auto"``: the
@@ -100,13 +102,13 @@ class HSMoERegressor(OnlineMixture):
 
     Examples
     --------
-    Two regimes, told apart by the sign of x:
+    Two regimes, told apart by the sign of x (one small island, to be quick):
 
     >>> import numpy as np, hsmoe
     >>> rng = np.random.default_rng(0)
     >>> X = rng.uniform(-2, 2, size=(500, 1))
     >>> y = np.where(X[:, 0] > 0, 3 * X[:, 0], -X[:, 0]) + 0.1 * rng.normal(size=500)
-    >>> model = hsmoe.HSMoERegressor(n_experts=2, n_particles=100, random_state=1).fit(X, y)
+    >>> model = hsmoe.HSMoERegressor(2, n_particles=64, n_islands=1, random_state=1).fit(X, y)
     >>> model.predict(np.array([[-1.0], [1.0]])).shape
     (2,)
     >>> model.predict_interval(np.array([[1.0]]), coverage=0.9).shape
@@ -115,17 +117,17 @@ class HSMoERegressor(OnlineMixture):
 
     def __init__(
         self,
-        n_experts: Any = 4,
-        n_particles: Any = 256,
-        n_islands: Any = 1,
-        gate: Any = "comb",
+        n_experts: Any = 6,
+        n_particles: Any = 64,
+        n_islands: Any = 8,
+        gate: Any = "balanced",
         gate_prior: Any = "horseshoe",
         expert: Any = "gaussian",
         gate_features: Any = None,
         expert_features: Any = None,
         ess_threshold: Any = 0.5,
         retain: Any = 500,
-        forgetting: Any = 1.0,
+        forgetting: Any = "auto",
         n_warmup: Any = "auto",
         standardize: Any = True,
         missing: Any = "raise",

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from one_island import ONE_ISLAND
 from scipy import stats
 
 import hsmoe
@@ -30,7 +31,7 @@ OLD = arviz.__version__.startswith("0.")
 
 
 def small(**changes):
-    defaults = {"n_experts": 3, "n_particles": 16, "n_warmup": 40, "random_state": 5}
+    defaults = {**ONE_ISLAND, "n_experts": 3, "n_particles": 16, "n_warmup": 40, "random_state": 5}
     return HSMoERegressor(**{**defaults, **changes})
 
 
@@ -209,7 +210,7 @@ def test_draws_have_the_conjugate_posterior(two_regimes):
     X, y = two_regimes
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     expert = hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0)
-    model = HSMoERegressor(1, 1, expert=expert, standardize=False, random_state=0).fit(X, y)
+    model = HSMoERegressor(1, 1, 1, expert=expert, standardize=False, random_state=0).fit(X, y)
     posterior = model.to_arviz(n_draws=5000)["posterior"]
     D = np.c_[np.ones(len(y)), X]
     P = D.T @ D + np.eye(4) / 10.0
@@ -318,7 +319,7 @@ def test_known_permutations_are_undone(two_lines):
 
 def test_numbers_are_those_of_the_heaviest_particle(two_lines):
     X, y = two_lines
-    plain = HSMoERegressor(2, 30, retain=None, random_state=0).fit(X, y)
+    plain = HSMoERegressor(2, 30, 1, retain=None, random_state=0).fit(X, y)
     everything = [(0, i) for i in range(30)]
     a, b = (m.to_arviz()["posterior"]["beta"] for m in (plain, exchanged(plain, everything)))
     np.testing.assert_allclose(a.values.mean((0, 1)), b.values.mean((0, 1))[::-1], atol=0.05)
@@ -326,7 +327,7 @@ def test_numbers_are_those_of_the_heaviest_particle(two_lines):
 
 def test_rows_to_match_on(two_lines):
     X, y = two_lines
-    model = HSMoERegressor(2, 30, retain=0, random_state=0).fit(X, y)
+    model = HSMoERegressor(2, 30, 1, retain=0, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match="no rows to match the experts on"):
         model.to_arviz()
     with pytest.raises(ValueError, match="no rows to match the experts on"):
@@ -364,7 +365,7 @@ def test_without_the_extra(absent):
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         "import hsmoe\n"
-        "model = hsmoe.HSMoERegressor(2, 4).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 0.0])\n"
+        "model = hsmoe.HSMoERegressor(2, 4, 1).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 0.0])\n"
         "try:\n"
         "    model.to_arviz()\n"
         "except ImportError as error:\n"

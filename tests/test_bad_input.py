@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from one_island import ONE_ISLAND
 
 import hsmoe
 from hsmoe import HSMoERegressor
@@ -20,7 +21,7 @@ NAMES = ["a", "b", "c"]
 @pytest.fixture(scope="module", params=["in the warm-up", "learning"])
 def begun(request, two_regimes):
     n = 20 if request.param == "in the warm-up" else 100
-    model = HSMoERegressor(n_experts=2, n_particles=8, n_warmup=40, random_state=1)
+    model = HSMoERegressor(**ONE_ISLAND, n_experts=2, n_particles=8, n_warmup=40, random_state=1)
     return model.partial_fit(pd.DataFrame(two_regimes[0][:n], columns=NAMES), two_regimes[1][:n])
 
 
@@ -140,7 +141,7 @@ def test_first_rows(kind):
     X, y, words = BAD_ROWS[kind]
     words = [word for word in words if word != "'b'" or hasattr(X, "columns")]
     for method in ("fit", "partial_fit", "prequential"):
-        model = HSMoERegressor(n_experts=2, n_particles=8)
+        model = HSMoERegressor(**ONE_ISLAND, n_experts=2, n_particles=8)
         refused(lambda model=model, method=method: getattr(model, method)(X, y), words, model)
 
 
@@ -157,7 +158,7 @@ def test_a_refused_fit_keeps_the_old_model(begun):
 
 def test_a_value_too_far_out_is_refused_whole(two_regimes):
     X, y = two_regimes
-    model = HSMoERegressor(n_experts=2, n_particles=8, n_warmup=40, random_state=1)
+    model = HSMoERegressor(**ONE_ISLAND, n_experts=2, n_particles=8, n_warmup=40, random_state=1)
     model.partial_fit(X * 1e-200, y * 1e-200)
     far = X[:3] * 1e-200
     far[1, 2] = 1e200
@@ -170,7 +171,7 @@ def test_a_value_too_far_out_is_refused_whole(two_regimes):
 def test_numbers_that_give_out_are_refused_whole(two_regimes):
     """Values that square beyond the range of float64 after standardisation."""
     X, y = two_regimes
-    model = HSMoERegressor(n_experts=2, n_particles=8, n_warmup=40, random_state=1)
+    model = HSMoERegressor(**ONE_ISLAND, n_experts=2, n_particles=8, n_warmup=40, random_state=1)
     model.partial_fit(X, y)
     before = model.to_bytes()
     for bad_X, bad_y in [(X[:2] * [[1, 1, 1], [1e250, 1, 1]], y[:2]), (X[:2], [1.0, 1e250])]:
@@ -228,7 +229,7 @@ PARAMETERS = [
 
 @pytest.mark.parametrize(("name", "value", "words"), PARAMETERS)
 def test_parameters(name, value, words, two_regimes):
-    model = HSMoERegressor(**{"n_experts": 2, "n_particles": 8, name: value})
+    model = HSMoERegressor(**{**ONE_ISLAND, "n_experts": 2, "n_particles": 8, name: value})
     for method in ("fit", "partial_fit", "prequential"):
         refused(lambda method=method: getattr(model, method)(*two_regimes), [words], model)
     assert not hasattr(model, "n_features_in_")
@@ -242,7 +243,7 @@ def test_forgetting_needs_rows_to_forget(two_regimes):
 
 def test_a_state_beyond_memory_is_refused_before_it_is_allocated():
     X = np.random.default_rng(0).normal(size=(60, 2000))
-    model = HSMoERegressor(n_experts=8, n_particles=100_000, n_warmup=30)
+    model = HSMoERegressor(**ONE_ISLAND, n_experts=8, n_particles=100_000, n_warmup=30)
     refused(lambda: model.partial_fit(X, X[:, 0]), ["GB", "choose fewer particles"], model)
 
 
@@ -287,7 +288,7 @@ def test_arguments_of_predictions(begun):
 def test_a_failed_call_does_not_advance_the_generator(two_regimes):
     generator = np.random.default_rng(1)
     state = generator.bit_generator.state
-    model = HSMoERegressor(n_particles=8, random_state=generator, n_jobs=0)
+    model = HSMoERegressor(**ONE_ISLAND, n_particles=8, random_state=generator, n_jobs=0)
     with pytest.raises(ValueError, match="n_jobs"):
         model.fit(*two_regimes)
     assert generator.bit_generator.state == state
@@ -299,7 +300,7 @@ def test_ctrl_c_leaves_the_model_as_it_was(method):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200_000, 4))
     y = X[:, 0] + rng.normal(size=len(X))
-    model = HSMoERegressor(n_experts=4, n_particles=256, random_state=0)
+    model = HSMoERegressor(**ONE_ISLAND, n_experts=4, n_particles=256, random_state=0)
     model.partial_fit(X[:100], y[:100])
     before = model.to_bytes()
     # A test run in the background inherits SIGINT as ignored, and Python then leaves it so.
@@ -319,7 +320,7 @@ def test_ctrl_c_leaves_the_model_as_it_was(method):
 
 def test_values_too_far_out_to_square_are_refused(two_regimes):
     X, y = two_regimes
-    model = HSMoERegressor(n_particles=8, random_state=0).fit(X, y)
+    model = HSMoERegressor(**ONE_ISLAND, n_particles=8, random_state=0).fit(X, y)
     far = X[:3].copy()
     far[1, 0] = 1e200
     refused(lambda: model.predict_interval(far), ["row 1", "too far"], model)
@@ -328,7 +329,9 @@ def test_values_too_far_out_to_square_are_refused(two_regimes):
 
 def test_two_threads_cannot_teach_one_model():
     X = np.random.default_rng(0).normal(size=(20_000, 3))
-    model = HSMoERegressor(n_particles=64, random_state=0).partial_fit(X[:60], X[:60, 0])
+    model = HSMoERegressor(**ONE_ISLAND, n_particles=64, random_state=0).partial_fit(
+        X[:60], X[:60, 0]
+    )
     errors, snapshots = [], []
 
     def learn():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_island import ONE_ISLAND
 
 import hsmoe
 from hsmoe import CheckpointError, HSMoERegressor
@@ -21,7 +22,7 @@ HEADER = struct.Struct("<8sIQ32s")
 
 
 def small(**changes):
-    defaults = {"n_experts": 3, "n_particles": 8, "n_warmup": 40, "random_state": 5}
+    defaults = {**ONE_ISLAND, "n_experts": 3, "n_particles": 8, "n_warmup": 40, "random_state": 5}
     return HSMoERegressor(**{**defaults, **changes})
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from one_island import ONE_ISLAND
 
 from hsmoe import HSMoERegressor
 
 
 def make(**changes):
-    defaults = {"n_experts": 3, "n_particles": 24, "n_warmup": 37, "random_state": 11}
+    defaults = {**ONE_ISLAND, "n_experts": 3, "n_particles": 24, "n_warmup": 37, "random_state": 11}
     return HSMoERegressor(**{**defaults, **changes})
 
 

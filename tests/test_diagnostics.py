@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from one_island import ONE_ISLAND
 from scipy import stats
 
 import hsmoe
@@ -11,7 +12,7 @@ from hsmoe.checkpoint import pack, unpack
 
 
 def small(**changes):
-    defaults = {"n_experts": 3, "n_particles": 16, "n_warmup": 40, "random_state": 5}
+    defaults = {**ONE_ISLAND, "n_experts": 3, "n_particles": 16, "n_warmup": 40, "random_state": 5}
     return HSMoERegressor(**{**defaults, **changes})
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_island import ONE_ISLAND
 
 GOLDEN = Path(__file__).resolve().parent / "data" / "engine_golden.json"
 
@@ -31,7 +32,7 @@ def _run(case: str) -> list[float]:
     rng = np.random.default_rng(99)
     X = rng.normal(size=(100, 2))
     y = np.where(X[:, 0] > 0.2, 1.0 + 2.0 * X[:, 1], -X[:, 0]) + 0.3 * rng.normal(size=100)
-    settings = dict(n_particles=20, n_islands=1, retain=None, n_warmup=10, random_state=5)
+    settings = dict(**ONE_ISLAND, n_particles=20, retain=None, n_warmup=10, random_state=5)
     model = hsmoe.HSMoERegressor(**(settings | CASES[case]))
     forecast = model.prequential(X, y)
     density = forecast.log_density[10::10]

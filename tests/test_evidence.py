@@ -6,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 from numpy_reference import NumpyParticleLearner
+from one_island import ONE_ISLAND
 
 import hsmoe
 
@@ -19,6 +20,7 @@ def _stream(n, d, seed):
 
 def _model(**parameters):
     settings = dict(
+        **ONE_ISLAND,
         n_experts=2,
         n_particles=150,
         standardize=False,
@@ -42,7 +44,9 @@ def test_standardisation_is_undone_in_the_evidence():
     """Rescaling y by c divides its density by c: log evidence falls by n log c, exactly."""
     X, y = _stream(200, 2, seed=3)
     evidence = [
-        hsmoe.HSMoERegressor(n_particles=50, random_state=1).fit(X * a, c * y + 5).log_evidence_
+        hsmoe.HSMoERegressor(4, 50, **ONE_ISLAND, random_state=1)
+        .fit(X * a, c * y + 5)
+        .log_evidence_
         for a, c in ((1.0, 1.0), (1e3, 1024.0))
     ]
     assert evidence[0] - evidence[1] == pytest.approx(200 * np.log(1024.0), rel=1e-6)

@@ -21,6 +21,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from one_island import ONE_ISLAND
 from scipy import special, stats
 
 import hsmoe
@@ -236,6 +237,7 @@ def _runs(case, n_runs, n_particles, ess_threshold=0.5, **wrong):
     answers = []
     for seed in range(n_runs):
         model = hsmoe.HSMoERegressor(
+            **ONE_ISLAND,
             n_experts=2,
             n_particles=n_particles,
             gate_prior=wrong.get("gate_prior", case.gate_prior),

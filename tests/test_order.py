@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from one_island import ONE_ISLAND
 from scipy import special, stats
 
 import hsmoe
@@ -37,7 +38,7 @@ def _orders(X):
 
 def _answers(X, y, **settings):
     """Forecast, gate and log evidence; none depends on how the experts are numbered."""
-    model = hsmoe.HSMoERegressor(standardize=False, **settings).partial_fit(X, y)
+    model = hsmoe.HSMoERegressor(standardize=False, **{**ONE_ISLAND, **settings}).partial_fit(X, y)
     g, g_sd = model.predict_expert_proba(POINT_X, return_std=True)
     return np.r_[
         model.predict(POINT_X),

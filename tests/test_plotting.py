@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from one_island import ONE_ISLAND
 
 from hsmoe import HSMoERegressor, plotting
 
 
 @pytest.fixture(scope="module")
 def model(two_regimes):
-    return HSMoERegressor(n_experts=3, n_particles=8, random_state=0).fit(*two_regimes)
+    return HSMoERegressor(**ONE_ISLAND, n_experts=3, n_particles=8, random_state=0).fit(
+        *two_regimes
+    )
 
 
 def test_parts_draw_on_new_and_given_axes(model, two_regimes, tmp_path):
@@ -30,6 +33,8 @@ def test_parts_draw_on_new_and_given_axes(model, two_regimes, tmp_path):
 
 @pytest.mark.parametrize("n_experts", [1, 3])
 def test_model(n_experts, two_regimes, tmp_path):
-    model = HSMoERegressor(n_experts=n_experts, n_particles=8, random_state=0).fit(*two_regimes)
+    model = HSMoERegressor(**ONE_ISLAND, n_experts=n_experts, n_particles=8, random_state=0).fit(
+        *two_regimes
+    )
     plotting.save_figure(plotting.plot_model(model), tmp_path / "model.pdf")
     assert (tmp_path / "model.pdf").read_bytes().startswith(b"%PDF")

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from one_island import ONE_ISLAND
 
 import hsmoe
 from hsmoe import HSMoERegressor
 
 
 def small(**changes):
-    settings = {"n_experts": 3, "n_particles": 16, "n_warmup": 40, "random_state": 5}
+    settings = {**ONE_ISLAND, "n_experts": 3, "n_particles": 16, "n_warmup": 40, "random_state": 5}
     return HSMoERegressor(**{**settings, **changes})
 
 
@@ -36,7 +37,7 @@ def test_init_stores_what_it_is_given():
 
 def test_get_and_set_params():
     model = HSMoERegressor()
-    assert model.get_params()["n_experts"] == 4
+    assert model.get_params()["n_experts"] == 6
     assert model.set_params(n_experts=7, random_state=3) is model
     assert model.get_params()["n_experts"] == 7
     with pytest.raises(ValueError, match="no parameter 'experts'"):
@@ -493,7 +494,7 @@ def test_summary_in_the_units_of_the_data():
     rng = np.random.default_rng(1)
     X = pd.DataFrame({"price": rng.normal(1e6, 1e4, 400), "size": rng.normal(0, 1e-3, 400)})
     y = 5.0 + 2.0 * X["price"] - 1e7 * X["size"] + rng.normal(0, 2000.0, 400)
-    model = HSMoERegressor(n_experts=1, n_particles=1, random_state=0).fit(X, y)
+    model = HSMoERegressor(1, 1, 1, random_state=0).fit(X, y)
     text = model.summary()
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("  ")}
     assert float(rows["price"][1]) == pytest.approx(2.0, rel=0.05)

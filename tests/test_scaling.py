@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_island import ONE_ISLAND
 
 from hsmoe import HSMoERegressor
 from hsmoe._scaling import Scaling, centre_and_scale
@@ -56,7 +57,7 @@ def outputs(model, X, y):
 def test_units_of_the_data_change_outputs_as_they_should(power, two_regimes):
     """A power of two changes no rounding, so everything is exact but for the logarithms."""
     X, y = two_regimes
-    settings = {"n_experts": 2, "n_particles": 12, "n_warmup": 50, "random_state": 0}
+    settings = {**ONE_ISLAND, "n_experts": 2, "n_particles": 12, "n_warmup": 50, "random_state": 0}
     plain = outputs(HSMoERegressor(**settings).fit(X, y), X[:9], y[:9])
     factor = 2.0**power
     scaled_X, scaled_y = X * factor, y * factor
@@ -73,7 +74,7 @@ def test_units_of_the_data_change_outputs_as_they_should(power, two_regimes):
 
 def test_forecasts_are_in_the_units_of_the_data(two_regimes):
     X, y = two_regimes
-    settings = {"n_experts": 2, "n_particles": 12, "n_warmup": 50, "random_state": 0}
+    settings = {**ONE_ISLAND, "n_experts": 2, "n_particles": 12, "n_warmup": 50, "random_state": 0}
     plain = HSMoERegressor(**settings).prequential(X, y)
     scaled = HSMoERegressor(**settings).prequential(X, y * 1024.0)
     np.testing.assert_array_equal(scaled.mean, plain.mean * 1024.0)
@@ -92,7 +93,7 @@ def test_forecasts_are_in_the_units_of_the_data(two_regimes):
 
 def test_a_shift_of_the_data_shifts_the_predictions(two_regimes):
     X, y = two_regimes
-    settings = {"n_experts": 2, "n_particles": 12, "n_warmup": 50, "random_state": 0}
+    settings = {**ONE_ISLAND, "n_experts": 2, "n_particles": 12, "n_warmup": 50, "random_state": 0}
     plain = HSMoERegressor(**settings).fit(X, y)
     moved = HSMoERegressor(**settings).fit(X, y + 1000.0)
     # Rounding of the shifted target differs, and may decide a draw: compare loosely.

@@ -16,6 +16,9 @@ from ._stream import RowProgress, chunks
 
 __all__ = ["app"]
 
+# A model made here is the one that HSMoERegressor makes, unless an option says otherwise.
+_DEFAULTS = hsmoe.HSMoERegressor().get_params()
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -68,36 +71,45 @@ def _forgetting(context: click.Context, option: click.Parameter, value: str) -> 
 @click.option("--features", callback=_names, help="Columns to use, by commas [default: all].")
 @click.option("--exclude", callback=_names, help="Columns to leave out, by commas.")
 @click.option("--gate-features", callback=_names, help="Columns the gate sees [default: all].")
-@click.option("--experts", default=4, show_default=True, help="Number of experts.")
-@click.option("--particles", default=256, show_default=True, help="Particles of an island.")
-@click.option("--islands", default=1, show_default=True, help="Independent populations.")
+@click.option(
+    "--experts", default=_DEFAULTS["n_experts"], show_default=True, help="Number of experts."
+)
+@click.option(
+    "--particles",
+    default=_DEFAULTS["n_particles"],
+    show_default=True,
+    help="Particles of an island.",
+)
+@click.option(
+    "--islands", default=_DEFAULTS["n_islands"], show_default=True, help="Independent populations."
+)
 @click.option(
     "--gate",
-    default="comb",
+    default=_DEFAULTS["gate"],
     show_default=True,
     callback=_gate,
     help="comb, balanced, or nested lists of expert numbers.",
 )
 @click.option(
     "--gate-prior",
-    default="horseshoe",
+    default=_DEFAULTS["gate_prior"],
     show_default=True,
     type=click.Choice(["horseshoe", "normal", "horseshoe-paper"]),
     help="Prior of the gate coefficients.",
 )
 @click.option(
     "--retain",
-    default="500",
+    default=str(_DEFAULTS["retain"]),
     show_default=True,
     callback=_retain,
     help="Rows open to revision; 0: plain particle learning; all: every row.",
 )
 @click.option(
     "--forgetting",
-    default="1",
+    default=str(_DEFAULTS["forgetting"]),
     show_default=True,
     callback=_forgetting,
-    help="Share of older statistics kept a row, or auto (with --islands of at least 2).",
+    help="Share of older statistics kept a row, or auto: islands try several.",
 )
 @click.option("--warmup", type=int, help="Rows that fix the standardisation [default: auto].")
 @click.option("--seed", type=int, help="Seed; the same seed gives the same model.")

@@ -71,6 +71,7 @@ def run_demo(
         n_experts=n_experts,
         n_particles=n_particles,
         n_islands=1,  # many rows in little time, rather than a known error of the evidence
+        gate="comb",  # most flights pass one split: two thirds of the time of a balanced tree
         n_jobs=n_jobs,
         random_state=seed,
         **memory,

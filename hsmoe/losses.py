@@ -35,8 +35,9 @@ __all__ = [
 # r(m) >= 7 is known.
 _EXPONENTS = {2: 4.0, 3: 6.0}
 
-# Cells hardly ever change more than once.
-_MOST_DESCENTS = 10
+# How many descents, from the best of the starting points, and how often cells are found anew.
+_DESCENTS = 8
+_MOST_ROUNDS = 10
 
 
 class _Mixture(Protocol):
@@ -113,8 +114,10 @@ def voronoi_loss(
     mixtures add up to one, so that the loss does not depend on the numbers added to either; it
     changes the loss by a bounded factor.
 
-    The least over ``t`` is found by descent from every ``b1_i - b1*_j`` and from their weighted
-    mean; cells are found anew at each.
+    The cells change with ``t`` and the loss jumps where they do.  Descents begin at shifts that
+    give different cells, and at the best of zero, the difference of the weighted mean slopes, all
+    ``b1_i - b1*_j`` and the middles between two of them; where mixtures of many features are far
+    apart, what is found need not be the least.
 
     References
     ----------
@@ -144,12 +147,41 @@ def voronoi_loss(
     if not translate or fitted.n_features == 0:
         return _finite(loss(starts[0]), fitted, truth)
     gaps = fitted.gate_slopes[:, None, :] - truth.gate_slopes[None, :, :]
+    gaps = gaps.reshape(-1, fitted.n_features)
     starts.append(mass @ fitted.gate_slopes - true_mass @ truth.gate_slopes)
-    starts += list(gaps.reshape(-1, fitted.n_features))
+    starts += [0.5 * (one + other) for i, one in enumerate(gaps) for other in gaps[i:]]
+    starts = sorted(starts, key=loss)[:_DESCENTS] + _between_cells(fitted, truth, starts[1])
     best = np.inf
     for start in starts:
         best = min(best, _descend(start, loss, fitted, truth, rates, mass, true_mass))
     return _finite(best, fitted, truth)
+
+
+def _between_cells(
+    fitted: SoftmaxMixture, truth: SoftmaxMixture, t: FloatArray
+) -> list[FloatArray]:
+    """Return shifts with different cells, in the directions between two true atoms.
+
+    With ``n = b1*_l - b1*_j``, atom i is nearer to j than to l where
+
+        2 t'n > |theta_i - theta*_j|^2 - |theta_i - theta*_l|^2:
+
+    between two such bounds, and outside all, one shift each.
+    """
+    d, atoms, true_atoms = fitted.n_features, _atoms(fitted), _atoms(truth)
+    shifts = []
+    for j in range(truth.n_experts):
+        for l in range(j):
+            n = true_atoms[l, :d] - true_atoms[j, :d]
+            size = float(n @ n)
+            if size == 0.0:
+                continue
+            near, far = (((atoms - true_atoms[k]) ** 2).sum(axis=1) for k in (j, l))
+            bounds = np.sort(0.5 * (near - far)) / size
+            outside = [bounds[0] - 1.0, bounds[-1] + 1.0]
+            for along in [*outside, *(0.5 * (bounds[1:] + bounds[:-1]))]:
+                shifts.append(t + (along - float(n @ t) / size) * n)
+    return shifts
 
 
 def _finite(loss: float, fitted: SoftmaxMixture, truth: SoftmaxMixture) -> float:
@@ -177,26 +209,30 @@ def _descend(
     """Return the loss where a descent from ``t`` ends.
 
     Given the cells the loss is convex in t (powers of at least 1 of norms), so one descent finds
-    its least; then the cells are found anew, until that gains nothing.
+    its least; then the cells are found anew, until that gains nothing.  As the least for some cells
+    may lie where there are others, a descent of the loss itself comes last.
     """
     from scipy.optimize import minimize
 
-    least = loss(t)
+    start, least = t, loss(t)
     if not np.isfinite(least):
         return least
-    for _ in range(_MOST_DESCENTS):
+    for _ in range(_MOST_ROUNDS):
         cells = voronoi_cells(fitted, truth, t)
         found = minimize(
             lambda s, cells=cells: _cell_loss(fitted, truth, s, cells, rates, mass, true_mass),
             t,
             method="Powell",
-            options={"xtol": 1e-10, "ftol": 1e-14},
+            options={"xtol": 1e-8, "ftol": 1e-12},
         )
         value = loss(found.x)
         if not value < least:
             break
         t, least = found.x, value
-    return float(least)
+    for begin in (start, t):
+        last = minimize(loss, begin, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12})
+        least = min(least, float(last.fun))
+    return least
 
 
 def _cell_loss(

@@ -256,7 +256,8 @@ class SoftmaxAtom:
             d2/dmu2    (sum p_i (s2_i + db_i^2) - s2) / 2
 
         which vanish for ``a = sum p_i (a_i + db1_i db_i)`` and ``s2 = sum p_i (s2_i + db_i^2)``:
-        the merged expert has the mean and variance that the two have together.
+        where ``(db1, db)`` is of order e and ``(da, ds2)`` of order e^2, as in the Voronoi loss,
+        the merged expert has the mean and variance that the two have together but for O(e^3).
         """
         total = self.weight + other.weight
         p, q = (self.weight / total, other.weight / total) if total > 0 else (0.5, 0.5)

@@ -161,21 +161,21 @@ def maximum_likelihood(X, y, start):
 def test_rate_of_the_maximum_likelihood_estimate():
     """Fitted with as many experts as true, D falls like n^-1/2.
 
-    The slope has a standard error of about 0.07 (bootstrap over data sets), and at these sizes lies
+    The slope has a standard error of about 0.08 (bootstrap over data sets), and at these sizes lies
     below -1/2 by about as much.  With squared norms it would be -1.
     """
     truth = SoftmaxMixture([[1, -2], [-1, 2]], [0.3, 0.4], [-0.5, 0], [[2], [0]])
-    sizes, losses = (500, 2000, 8000), []
+    sizes, losses = (300, 1200, 4800), []
     for n in sizes:
         one = []
-        for seed in range(16):
+        for seed in range(12):
             X = np.random.default_rng(seed).uniform(size=(n, 1))
             y, _ = truth.sample(X, random_state=1000 + seed)
             fitted = maximum_likelihood(X, y, truth)
             one.append(voronoi_loss(fitted, truth, translate=False))
         losses.append(np.median(one))
     slope = np.polyfit(np.log(sizes), np.log(losses), 1)[0]
-    assert slope == pytest.approx(-0.5, abs=0.2)
+    assert slope == pytest.approx(-0.5, abs=0.25)
 
 
 # ---------------------------------------------------------------- gates

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._core_protocol import FloatArray, IntArray
+from ._optional import scipy_part
 
 __all__ = ["assign", "classification", "match_experts"]
 
@@ -43,9 +44,8 @@ def assign(cost: FloatArray) -> IntArray:
     cost : ndarray, shape (m, k)
         m <= k; no column is taken twice.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    columns: IntArray = linear_sum_assignment(cost)[1]
+    optimize = scipy_part("optimize", "matching experts")
+    columns: IntArray = optimize.linear_sum_assignment(cost)[1]
     return columns
 
 

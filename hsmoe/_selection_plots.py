@@ -51,6 +51,7 @@ def plot_selection(selection: ExpertSelection) -> Figure:
     figure = new_figure(10.0, 4.0)
     left, right = figure.subplots(1, 2, width_ratios=(3, 1))
     best, n = selection.best, len(selection.path)
+    best_column = selection.candidates.index(best)
     step = max(1, n // _MOST_POINTS)
     # The last row belongs to the picture whatever the step.
     rows = np.unique(np.r_[np.arange(0, n, step), n - 1])
@@ -66,11 +67,14 @@ def plot_selection(selection: ExpertSelection) -> Figure:
     plain(left, f"Log Bayes factor against {best} experts", "row", "nats")
     left.xaxis.set_major_formatter(thousands)
     left.margins(x=0.01)
-    left.legend(frameon=False, fontsize=9, title="experts", loc="center left")
-    # From where the difference is to be read: most candidates are ruled out by thousands of nats.
-    last = selection.log_evidence - selection.log_evidence[selection.candidates.index(best)]
-    near = last[last > -100]
-    left.set_ylim(bottom=max(left.get_ylim()[0], 3 * float(near.min()) - 20))
+    left.legend(
+        frameon=False, fontsize=9, title="experts", loc="center left", bbox_to_anchor=(1.0, 0.5)
+    )
+    # Candidates that are ruled out by thousands of nats must not flatten the others.
+    gap = selection.log_evidence - selection.log_evidence[best_column]
+    bottom = 2 * float(gap[gap > -100].min()) - 10
+    top = max(float(np.nanmax(selection.path - selection.path[:, [best_column]], initial=0.0)), 0.0)
+    left.set_ylim(bottom, top - 0.05 * bottom)
     error = np.nan_to_num(2 * selection.posterior_se)
     names = [str(k) for k in selection.candidates]
     right.bar(names, selection.posterior, yerr=error, color=MAIN, alpha=0.75, ecolor="0.2")

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from ._checks import check_integer, check_number
 from ._core_protocol import FloatArray, IntArray
 from ._matching import assign
+from ._optional import scipy_part
 from .mixtures import KnownMixture, SoftmaxMixture
 
 __all__ = [
@@ -212,8 +213,7 @@ def _descend(
     its least; then the cells are found anew, until that gains nothing.  As the least for some cells
     may lie where there are others, a descent of the loss itself comes last.
     """
-    from scipy.optimize import minimize
-
+    minimize = scipy_part("optimize", "voronoi_loss").minimize
     start, least = t, loss(t)
     if not np.isfinite(least):
         return least

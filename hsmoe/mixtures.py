@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._core_protocol import FloatArray, IntArray
+from ._optional import scipy_part
 from ._seeding import draw_seed
 from ._trees import GateTree, gate_tree
 
@@ -98,8 +99,7 @@ class KnownMixture(ABC):
 
     def predict_quantiles(self, X: Any, probs: ArrayLike) -> FloatArray:
         """Return quantiles of the mixture, shape (n, q), by bisection (needs scipy)."""
-        from scipy.special import ndtr, ndtri
-
+        special = scipy_part("special", "predict_quantiles of a known mixture")
         levels = np.atleast_1d(np.asarray(probs, dtype=np.float64))
         if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
             raise ValueError(
@@ -108,11 +108,11 @@ class KnownMixture(ABC):
         gate, mean = self.predict_expert_proba(X)[:, None, :], self.expert_mean(X)[:, None, :]
         sd = np.sqrt(self.variance)
         # A quantile of a mixture lies between those of its parts.
-        parts = mean + sd * ndtri(levels)[None, :, None]
+        parts = mean + sd * special.ndtri(levels)[None, :, None]
         low, high = parts.min(axis=2), parts.max(axis=2)
         for _ in range(60):
             middle = 0.5 * (low + high)
-            below = (gate * ndtr((middle[:, :, None] - mean) / sd)).sum(axis=2) < levels
+            below = (gate * special.ndtr((middle[:, :, None] - mean) / sd)).sum(axis=2) < levels
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         quantile: FloatArray = 0.5 * (low + high)
         return quantile

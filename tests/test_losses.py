@@ -1,6 +1,7 @@
 """Losses: by hand, blind to labels and shifts, against brute force, at the rates of the theory."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -282,3 +283,16 @@ def test_expert_errors_take_the_least_matching():
 
     best = min(itertools.permutations(range(4)), key=cost)
     np.testing.assert_array_equal(expert_errors(beta, sd, truth, X).match, best)
+
+
+def test_without_scipy(monkeypatch):
+    for part in ("scipy", "scipy.optimize", "scipy.special"):
+        monkeypatch.setitem(sys.modules, part, None)
+    for call in (
+        lambda: voronoi_loss(mixture(1, 2), mixture(2, 2)),
+        lambda: gate_l1([[1.0]], [[1.0]]),
+        lambda: TRUTH.predict_quantiles([[0.5]], [0.5]),
+    ):
+        with pytest.raises(ImportError, match="needs scipy; install it with: pip install scipy"):
+            call()
+    assert voronoi_loss(TRUTH, TRUTH, translate=False) == 0.0

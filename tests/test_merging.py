@@ -36,6 +36,16 @@ def test_by_hand():
     np.testing.assert_array_equal(apart.kept[1:], [1, 4, 2])
 
 
+def test_two_steps_of_merging():
+    """Two atoms that merge and together are still too light both go to the nearest that stays."""
+    merged = merge_truncate_merge(
+        [0.5, 0.44, 0.03, 0.03], [[100.0], [4.0], [5.0], [5.1]], 0.25, c=1.0, r=2.0
+    )
+    np.testing.assert_array_equal(merged.kept, [0, 1])
+    np.testing.assert_array_equal(merged.label, [0, 1, 1, 1])
+    np.testing.assert_allclose(merged.weights, [0.5, 0.5])
+
+
 def test_the_heavier_atom_is_more_often_kept():
     """Drawn by weight without replacement: P(0 before 1) = 0.8 (binomial, false alarm 1e-4)."""
     rng = np.random.default_rng(0)

@@ -5,7 +5,9 @@ on them.  Its true parameters are not printed here but drawn: three Gaussian exp
 breaking, each split of which depends on one or two of the five features.  Each setting learns the
 same rows, one pass; scores are taken at 1,000 fresh rows.
 
-    python bench/papers/horseshoe_moe.py --seeds 10 --jobs 2 > bench/papers/horseshoe_moe.md
+    python bench/papers/horseshoe_moe.py --seeds 10 --jobs 2 --particles 128
+
+``horseshoe_moe.md`` keeps what it printed, and what that says.
 """
 
 from __future__ import annotations

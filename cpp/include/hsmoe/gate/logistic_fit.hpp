@@ -23,7 +23,7 @@ class LogisticFit {
   LogisticFit(const GatePrior<W>& prior, int dim, Lane<W>* work)
       : prior_(prior), p_(dim), Q_(work), h_(Q_ + packed_size(p_)), D_(h_ + p_), mean_(D_ + p_), scratch_(mean_ + p_) {}
 
-  static int work_lanes(int p) { return 2 * packed_size(p) + 8 * p + 3 * RowBlock::most; }
+  static int work_lanes(int p) { return 2 * packed_size(p) + 8 * p + 2 * RowBlock::most; }
 
   /// side: for each of n rows (designs U, row-major) +1/2 (left), -1/2 (right), 0 (did not pass).
   void fit(Index n, const double* U, const Lane<W>* side, const double* global, double intercept_mean) {
@@ -81,7 +81,7 @@ class LogisticFit {
 
   // Q += sum s(1-s) u u', h += sum (side - tanh(psi/2)/2 + s(1-s) psi) u, s = sigmoid(psi) at the current mean.
   void linearise(Index n, const double* U, const Lane<W>* side) {
-    Lane<W>*weight = scratch_, *linear = weight + RowBlock::most, *temporary = linear + RowBlock::most;
+    Lane<W>*weight = scratch_, *linear = weight + RowBlock::most;
     const double* rows[RowBlock::most];
     int count = 0;
     for (Index i = 0; i < n; ++i) {
@@ -97,7 +97,7 @@ class LogisticFit {
         rows[count++] = u;
       }
       if (count == RowBlock::most || (i + 1 == n && count)) {
-        accumulate_outer<W>(reinterpret_cast<double*>(Q_), p_, rows, weight, count, temporary);
+        accumulate_outer<W>(reinterpret_cast<double*>(Q_), p_, rows, weight, count);
         accumulate_rows<W>(reinterpret_cast<double*>(h_), p_, rows, linear, count);
         count = 0;
       }

@@ -129,7 +129,7 @@ class TreeGate final : public Gate<W> {
 
     for (int l = 0; l < n_nodes; ++l) {
       const double* passed_rows[RowBlock::most];
-      Lane<W> omega[RowBlock::most], kappa[RowBlock::most], scratch[RowBlock::most];
+      Lane<W> omega[RowBlock::most], kappa[RowBlock::most];
       int n = 0;
       for (int t = 0; t < rows.n; ++t) {
         const Mask<W> passed = mask & passes(l, position[t]);
@@ -144,7 +144,7 @@ class TreeGate final : public Gate<W> {
       }
       for (double* sums : {state + W * Index(l) * stride(), frozen ? frozen + W * Index(l) * node_sums() : nullptr}) {
         if (!sums || !n) continue;
-        accumulate_outer<W>(sums, p_, passed_rows, omega, n, scratch);
+        accumulate_outer<W>(sums, p_, passed_rows, omega, n);
         accumulate_rows<W>(h_of(sums), p_, passed_rows, kappa, n);
       }
     }

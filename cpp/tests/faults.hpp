@@ -96,6 +96,9 @@ class FaultyGate : public Gate<W> {
   void log_proba(const double* s, const Row& row, Lane<W>* log_g, Lane<W>* memo) const override {
     right_->log_proba(s, row, log_g, memo);
   }
+  void proba(const double* s, const Row& row, Lane<W>* g, Lane<W>* memo) const override {
+    right_->proba(s, row, g, memo);
+  }
   void learn(double* s, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel, Stream<W>& rng, Mask<W> m,
              Lane<W>* work) const override {
     if (faults_.redrawn) right_->learn(s, row, faults_.redrawn->z, faults_.redrawn->memo.data(), kernel, rng, m, work);

@@ -103,14 +103,16 @@ class ParticleFilter final : public Engine {
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
   void rejuvenate(Index block, Scratch& scratch);
-  Lane<W> draw_allocation(const Lane<W>* joint, Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
+  Lane<W> share(const double* gate_state, const Row& row, const Lane<W>* log_f, Lane<W>* g, Lane<W>* mass,
+                Lane<W>* memo, Lane<W>* joint) const;
+  Lane<W> draw_allocation(const Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
   Index resample_islands();
   void part_ways();
   void plan_sweeps();
   void finish_sweeps();
   bool exchanges(Index block, Index begin, Index end, Index freeze) const;
-  void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* log_g,
+  void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* g,
                         Lane<W>* memo, Lane<W>* work) const;
   Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
@@ -138,7 +140,7 @@ class ParticleFilter final : public Engine {
   std::vector<ResamplingEvent> resampling_log_;
   std::vector<SweepEvent> sweep_log_;
 
-  // Of the row in flight, made by weigh, read by propagate: K lanes log(g_k f_k), then the memo of the gate.
+  // Of the row in flight, made by weigh, read by propagate: K lanes of cumulative g_k f_k, then the memo of the gate.
   Index memory_lanes_;
   AlignedVector<double> memory_;
   std::vector<double> increment_, weight_;  // (islands, particles)

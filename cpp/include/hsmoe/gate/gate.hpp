@@ -19,6 +19,8 @@ class Gate {
   virtual void init(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
   /// log_g[k] = log g_k(u; phi); memo: what learn needs of this row.
   virtual void log_proba(const double* state, const Row& row, Lane<W>* log_g, Lane<W>* memo) const = 0;
+  /// g[k] = g_k(u; phi), 0 where it is below the range of doubles; memo as above.
+  virtual void proba(const double* state, const Row& row, Lane<W>* g, Lane<W>* memo) const = 0;
   /// Learn that the row went to expert z; refresh phi and the scales of what the row touched by `kernel`.
   virtual void learn(double* state, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel,
                      Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;

@@ -105,8 +105,8 @@ class FaultyGate : public Gate<W> {
     else right_->learn(s, row, told(z, rng, m), memo, kernel, rng, m, work);
     if (faults_.renews) right_->renew(s, rng, m, work);
   }
-  void load_sums(double* s, const double* sums) const override {
-    right_->load_sums(s, faults_.loses_frozen ? nullptr : sums);
+  void load_sums(double* s, const double* sums, Mask<W> m) const override {
+    right_->load_sums(s, faults_.loses_frozen ? nullptr : sums, m);
   }
   void absorb(double* s, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* memo, Stream<W>& rng,
               Mask<W> m, Lane<W>* work) const override {

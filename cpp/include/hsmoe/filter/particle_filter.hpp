@@ -21,7 +21,8 @@
 // resampled by it before the first row freezes, so that each rate sets out from a good arrangement of experts.
 //
 // Steps 1, 3 and 4 run over blocks of W particles on any number of threads; they make
-// one pass over the block from a row to the next.  Step 2 is serial and in particle order: the same bits for any thread count.
+// one pass over the block from a row to the next.  Step 2 is serial and in particle order, but for the copying: the same
+// bits for any thread count.
 // Row by row and in chunks is the same code path, hence the same bits.
 #pragma once
 
@@ -107,7 +108,7 @@ class ParticleFilter final : public Engine {
                 Lane<W>* memo, Lane<W>* joint) const;
   Lane<W> draw_allocation(const Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
-  Index resample_islands();
+  Index resample_islands(ThreadPool& pool);
   void part_ways();
   void plan_sweeps();
   void finish_sweeps();

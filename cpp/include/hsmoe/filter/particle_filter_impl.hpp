@@ -167,10 +167,11 @@ void ParticleFilter<W>::reweight_islands(Index row_in_call, std::vector<double>&
 }
 
 template <int W>
-Index ParticleFilter<W>::resample_islands() {
+Index ParticleFilter<W>::resample_islands(ThreadPool& pool) {
   const Index N = n_particles();
   Index count = 0;
-  std::vector<Index> ancestors, offspring;
+  std::vector<Index> ancestors, offspring, groups;
+  std::vector<ParticleCopy> copies;
   for (Index r = 0; r < n_islands(); ++r) {
     resampled_[r] = 0;
     const double ess = effective_sample_size(weights_of(r), N);
@@ -184,12 +185,22 @@ Index ParticleFilter<W>::resample_islands() {
     ancestors.resize(N);
     resample_systematic(weights_of(r), N, N, u, ancestors.data());
     ParticleStore<W>& store = population_.store;
-    const Index unique = apply_ancestors(ancestors, offspring, [&](Index from, Index to) {
-      store.copy_particle(r, from, to);
-      // The row in flight travels with its particle: z must be drawn from the copied g_k f_k.
-      const double* source = memory(store.block_of(r, from)) + store.lane_of(from);
-      double* target = memory(store.block_of(r, to)) + store.lane_of(to);
-      for (Index m = 0; m < memory_lanes_; ++m) target[m * W] = source[m * W];
+    copies.clear();
+    const Index unique = apply_ancestors(ancestors, offspring, [&](Index from, Index to) { copies.push_back({from, to}); });
+    // Sources survive where they are, so blocks can be written in any order.
+    groups.clear();
+    for (std::size_t i = 0; i < copies.size(); ++i)
+      if (i == 0 || copies[i].to / W != copies[i - 1].to / W) groups.push_back(Index(i));
+    groups.push_back(Index(copies.size()));
+    pool.run(Index(groups.size()) - 1, [&](Index begin, Index end, int) {
+      for (Index g = begin; g < end; ++g) {
+        const ParticleCopy *first = copies.data() + groups[g], *last = copies.data() + groups[g + 1];
+        copy_particles<W>(first, last, store.fields(),
+                          [&](Index i) { return store.block(store.block_of(r, i)) + store.lane_of(i); });
+        // The row in flight travels with its particle: z must be drawn from the copied g_k f_k.
+        copy_particles<W>(first, last, memory_lanes_,
+                          [&](Index i) { return memory(store.block_of(r, i)) + store.lane_of(i); });
+      }
     });
     std::fill_n(population_.log_weight.begin() + r * N, N, -std::log(double(N)));
     std::fill_n(weights_of(r), N, 1.0 / double(N));
@@ -233,7 +244,7 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
         path.ess[i] = 0.0;
         for (Index r = 0; r < R; ++r) path.ess[i] += effective_sample_size(weights_of(r), N);
       }
-      const Index resampled = resample_islands();
+      const Index resampled = resample_islands(pool);
       if (path.resampled) path.resampled[i] = resampled;
       part_ways();
       plan_sweeps();

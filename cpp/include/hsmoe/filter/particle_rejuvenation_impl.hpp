@@ -86,7 +86,8 @@ bool ParticleFilter<W>::exchanges(Index block, Index begin, Index end, Index fre
   return turn - std::floor(turn) < share;
 }
 
-/// One proposal, given the allocations of all n rows; then Polya-Gamma variables and statistics of the gate anew.
+/// One proposal, given the allocations of all n rows; where it is accepted, Polya-Gamma variables and statistics of the
+/// gate anew.
 template <int W>
 void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask,
                                          Lane<W>* g, Lane<W>* memo, Lane<W>* work) const {
@@ -96,7 +97,10 @@ void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* alloca
   const Mask<W> accepted =
       gate_->exchange(gate_state, n, buffer.u(0), allocation, allocation + n, first, second, rng, mask, work);
   expert_->exchange(state, first, second, accepted);
-  gate_->load_sums(gate_state, nullptr);
+  // A proposal that was rejected leaves the state as it was, the augmented one: what the proposal would have drawn for
+  // omega, from p(omega | phi', z'), cancels in the ratio of acceptance.
+  if (!any(accepted)) return;
+  gate_->load_sums(gate_state, nullptr, accepted);
   for (Index i = 0; i < n; i += RowBlock::most) {
     const RowBlock rows = buffer.block(i, std::min(i + RowBlock::most, n));
     for (int t = 0; t < rows.n; ++t) {
@@ -105,7 +109,7 @@ void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* alloca
       z = select(accepted & (was == first), second, select(accepted & (was == second), first, was));
       gate_->proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0}, g, memo + t * gate_->memo_lanes());
     }
-    gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, mask, work);
+    gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, accepted, work);
   }
 }
 
@@ -167,7 +171,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     expert_->draw_parameters(state, rng, mask, draw, work);
     if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
     else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);
-    gate_->load_sums(gate_state, frozen_gate);
+    gate_->load_sums(gate_state, frozen_gate, mask);
     for (Index i = begin; i < end;) {
       // Blocks of rows end where freezing ends.
       const bool freezing = last && i < freeze;

@@ -299,6 +299,24 @@ class OnlineMixture(ParameterMixin):
         return float(np.sum(engine.ess))
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the particles and the rows they may still revise take.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe
+        >>> X = np.linspace(-1, 1, 100)[:, None]
+        >>> small, large = (
+        ...     hsmoe.HSMoERegressor(2, n, 1, random_state=0).fit(X, np.abs(X[:, 0])).nbytes
+        ...     for n in (100, 200)
+        ... )
+        >>> 1.8 < large / small < 2.0
+        True
+        """
+        _, engine, _ = self._view()
+        return int(engine.nbytes)
+
+    @property
     def resampling_log_(self) -> dict[str, NDArray[Any]]:
         """One entry for each resampling: arrays ``row``, ``island``, ``ess`` and ``unique``.
 

@@ -96,14 +96,17 @@ class FaultyGate : public Gate<W> {
   void log_proba(const double* s, const Row& row, Lane<W>* log_g, Lane<W>* memo) const override {
     right_->log_proba(s, row, log_g, memo);
   }
+  void proba(const double* s, const Row& row, Lane<W>* g, Lane<W>* memo) const override {
+    right_->proba(s, row, g, memo);
+  }
   void learn(double* s, const Row& row, Lane<W> z, const Lane<W>* memo, PhiKernel kernel, Stream<W>& rng, Mask<W> m,
              Lane<W>* work) const override {
     if (faults_.redrawn) right_->learn(s, row, faults_.redrawn->z, faults_.redrawn->memo.data(), kernel, rng, m, work);
     else right_->learn(s, row, told(z, rng, m), memo, kernel, rng, m, work);
     if (faults_.renews) right_->renew(s, rng, m, work);
   }
-  void load_sums(double* s, const double* sums) const override {
-    right_->load_sums(s, faults_.loses_frozen ? nullptr : sums);
+  void load_sums(double* s, const double* sums, Mask<W> m) const override {
+    right_->load_sums(s, faults_.loses_frozen ? nullptr : sums, m);
   }
   void absorb(double* s, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* memo, Stream<W>& rng,
               Mask<W> m, Lane<W>* work) const override {

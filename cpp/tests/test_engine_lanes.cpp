@@ -123,9 +123,44 @@ void draw_from(const Data& data, int jobs, std::vector<double>& out) {
   CHECK(same(before, engine->state()));
 }
 
+// A row that the gate sends to one expert and only the other explains, both beyond the range of doubles: the forecast made
+// on the way, from products of probabilities where they suffice, is that of the sums of logarithms.
+template <int W>
+void far_row() {
+  EngineConfig c;
+  c.n_experts = 2;
+  c.n_particles = 5;
+  c.expert_dim = c.gate_dim = 2;
+  c.tree = {0, 1, 2};
+  c.leaves = {0, 1};
+  c.gate_prior = NormalPriorOptions{1e4, 1.5};
+  c.expert.b0_shape = 0.0;
+  auto engine = make_engine<W>(c, seeds(c));
+  std::vector<std::uint64_t> words = {5, 6, 7, 8};
+  Stream<1> rng = Stream<1>::load(words.data());
+  double lowest = 0.0;
+  for (int i = 0; i <= 400; ++i) {
+    const double side = i % 2 ? 1.0 : -1.0, x[2] = {1.0, side * (i == 400 ? 100.0 : 1.0)};
+    const double y = (side > 0) != (i == 400) ? 1e6 : normal<1>(rng, Mask<1>::all_true())[0];
+    const Rows row{1, x, x, &y};
+    double before, on_the_way;
+    engine->log_density(row, 1, &before);
+    ForecastPath forecast;
+    forecast.log_density = &on_the_way;
+    engine->learn(row, 1, {}, &forecast, {});
+    CHECK_CLOSE(on_the_way, before, 1e-10 * (1.0 + std::abs(before)));
+    lowest = std::fmin(lowest, before);
+  }
+  std::printf("lowest log density of a row: %.1f\n", lowest);
+  CHECK(lowest < -700.0);  // below the smallest double
+}
+
 }  // namespace
 
 int main() {
+  far_row<1>();
+  far_row<8>();
+
   const Data data;
   for (Index retain : {Index(0), Index(30), Index(-1)}) {
     std::vector<double> crps[3];

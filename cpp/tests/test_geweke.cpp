@@ -105,7 +105,7 @@ struct Chain {
         expert.absorb(sums.data(), rows, &allocation[i], one);
       }
     }
-    gate.load_sums(gate_state.data(), nullptr);
+    gate.load_sums(gate_state.data(), nullptr, all);
     RowBlock rows;
     rows.n = n;
     Lane<W> memos[n * (K - 1)], told[n];
@@ -136,7 +136,7 @@ struct Chain {
     gate.log_proba(gate_state.data(), row, log_g, memo);
     const Lane<W> drawn = allocate(log_g);
     for (int l = 0; fault == Fault::stale_logit && l < K - 1; ++l) memo[l] = Lane<W>(0.0);
-    gate.load_sums(gate_state.data(), nullptr);
+    gate.load_sums(gate_state.data(), nullptr, all);
     gate.learn(gate_state.data(), row, fault == Fault::flipped_kappa ? (K - 1.0) - drawn : drawn, memo, kernel, rng, all,
                work.data());
   }

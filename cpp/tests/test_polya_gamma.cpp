@@ -110,6 +110,38 @@ std::vector<double> queued_one() {
   return out;
 }
 
+/// Tables of cells, some of them not wanted, and slots that want none or all; then one more word of each stream.
+template <int W>
+std::vector<double> celled() {
+  constexpr int cells = kRounds;
+  std::vector<double> out(kSlots * (cells + 1), -1.0);
+  for (int first = 0; first < kSlots; first += W) {
+    Stream<W> rng = streams<W>(first);
+    std::vector<double> z(W * (cells + 1), 0.0), w(W * (cells + 1), 0.0);
+    std::vector<std::uint64_t> next(W * (cells + 2));
+    auto wanted = [](int s, int c) { return s != 3 && (s == 5 || draws(s, c)); };
+    for (int l = 0; l < W; ++l) {
+      std::uint64_t found = static_cast<std::uint64_t>(W * cells + l);
+      next[static_cast<std::size_t>(W * (cells + 1) + l)] = next[static_cast<std::size_t>(W * cells + l)] = found;
+      for (int c = cells - 1; c >= 0; --c) {
+        const auto place = static_cast<std::size_t>(W * c + l);
+        if (wanted(first + l, c)) found = place;
+        next[place] = found;
+        z[place] = std::fabs(tilt(first + l, c));
+      }
+    }
+    polya_gamma_one_cells<W>(rng, z.data(), next.data(), w.data(), cells);
+    const LaneU<W> word = rng.next(Mask<W>::all_true());
+    for (int l = 0; l < W; ++l) {
+      double* to = &out[static_cast<std::size_t>((first + l) * (cells + 1))];
+      for (int c = 0; c < cells; ++c)
+        if (wanted(first + l, c)) to[c] = 0.25 / w[static_cast<std::size_t>(W * c + l)];
+      to[cells] = static_cast<double>(word[l] >> 12);
+    }
+  }
+  return out;
+}
+
 /// The same to rounding: contraction to fused operations may differ with the width of the vectors.
 void same(const std::vector<double>& a, const std::vector<double>& b, const char* what) {
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -149,6 +181,22 @@ int main() {
   same(queued_one<1>(), queued_one<2>(), "queues of PG(1, z), 2 lanes against 1");
   same(queued_one<1>(), queued_one<4>(), "queues of PG(1, z), 4 lanes against 1");
   same(queued_one<1>(), queued_one<8>(), "queues of PG(1, z), 8 lanes against 1");
+
+  same(celled<1>(), celled<2>(), "cells of 2 lanes against 1");
+  same(celled<1>(), celled<4>(), "cells of 4 lanes against 1");
+  same(celled<1>(), celled<8>(), "cells of 8 lanes against 1");
+  for (const double z : {0.0, 0.5, 3.0, 40.0, 1e100}) {
+    constexpr int cells = 4000;
+    std::vector<double> tilts(8 * (cells + 1), z), w(8 * (cells + 1));
+    std::vector<std::uint64_t> next(8 * (cells + 2));
+    for (std::size_t i = 0; i < next.size(); ++i) next[i] = i < 8 * cells ? i : 8 * cells + i % 8;
+    Stream<8> rng = streams<8>(0);
+    polya_gamma_one_cells<8>(rng, tilts.data(), next.data(), w.data(), cells);
+    w.resize(8 * cells);
+    for (double& v : w) v = 0.25 / v;
+    if (z > 1e99) check(std::fabs(w[0] * 2 * z - 1) < 1e-12, "cells, huge tilt", w[0]);
+    else moments("cells", w.data(), 8 * cells, 1.0, z);
+  }
 
   // The C seam: single draws, fills at every level, large shapes.
   std::uint64_t seed = 5;

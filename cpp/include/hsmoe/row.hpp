@@ -14,7 +14,7 @@ struct Row {
 
 /// At most `most` consecutive rows of the buffer, which sweeps visit together.
 struct RowBlock {
-  static constexpr int most = 16;
+  static constexpr int most = 32;
   int n;
   const double* xy[most];  // (expert_dim + 1): expert design, then the target
   const double* u[most];   // (gate_dim)

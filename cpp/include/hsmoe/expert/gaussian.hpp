@@ -130,7 +130,7 @@ class GaussianExpert final : public Expert<W> {
   void absorb(double* sums, const RowBlock& rows, const Lane<W>* z, Mask<W> mask) const override {
     for (int k = 0; k < K_; ++k, sums += W * sum_stride()) {
       const double* chosen_rows[RowBlock::most];
-      Lane<W> weight[RowBlock::most], work[RowBlock::most], count(0.0);
+      Lane<W> weight[RowBlock::most], count(0.0);
       int n = 0;
       for (int t = 0; t < rows.n; ++t) {
         const Mask<W> chosen = mask & (z[t] == Lane<W>(double(k)));
@@ -140,7 +140,7 @@ class GaussianExpert final : public Expert<W> {
         count += weight[n++];
       }
       if (n == 0) continue;
-      accumulate_outer<W>(sums, d_ + 1, chosen_rows, weight, n, work);
+      accumulate_outer<W>(sums, d_ + 1, chosen_rows, weight, n);
       double* total = sums + W * packed_size(d_ + 1);
       (Lane<W>::load(total) + count).store(total);
     }

@@ -21,7 +21,8 @@
 // resampled by it before the first row freezes, so that each rate sets out from a good arrangement of experts.
 //
 // Steps 1, 3 and 4 run over blocks of W particles on any number of threads; they make
-// one pass over the block from a row to the next.  Step 2 is serial and in particle order: the same bits for any thread count.
+// one pass over the block from a row to the next.  Step 2 is serial and in particle order, but for the copying: the same
+// bits for any thread count.
 // Row by row and in chunks is the same code path, hence the same bits.
 #pragma once
 
@@ -103,14 +104,16 @@ class ParticleFilter final : public Engine {
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
   void rejuvenate(Index block, Scratch& scratch);
-  Lane<W> draw_allocation(const Lane<W>* joint, Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
+  Lane<W> share(const double* gate_state, const Row& row, const Lane<W>* log_f, Lane<W>* g, Lane<W>* mass,
+                Lane<W>* memo, Lane<W>* joint) const;
+  Lane<W> draw_allocation(const Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
-  Index resample_islands();
+  Index resample_islands(ThreadPool& pool);
   void part_ways();
   void plan_sweeps();
   void finish_sweeps();
   bool exchanges(Index block, Index begin, Index end, Index freeze) const;
-  void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* log_g,
+  void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* g,
                         Lane<W>* memo, Lane<W>* work) const;
   Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
@@ -138,7 +141,7 @@ class ParticleFilter final : public Engine {
   std::vector<ResamplingEvent> resampling_log_;
   std::vector<SweepEvent> sweep_log_;
 
-  // Of the row in flight, made by weigh, read by propagate: K lanes log(g_k f_k), then the memo of the gate.
+  // Of the row in flight, made by weigh, read by propagate: K lanes of cumulative g_k f_k, then the memo of the gate.
   Index memory_lanes_;
   AlignedVector<double> memory_;
   std::vector<double> increment_, weight_;  // (islands, particles)

@@ -51,8 +51,8 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
 
 template <int W>
 std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(int n_threads) const {
-  // log f, log g, components (3 K), memo, the work space of expert or gate, then what a scan needs.
-  const Index lanes = 5 * config_.n_experts + memo_rows() * gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes()) +
+  // log f, g, components (3 K), logarithms where g underflows, memo, the work space of expert or gate, then what a scan needs.
+  const Index lanes = 6 * config_.n_experts + memo_rows() * gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes()) +
                       (config_.retain ? expert_->draw_lanes() + expert_->sum_fields() : 0);
   std::vector<Scratch> all(n_threads);
   for (Scratch& s : all) {
@@ -74,26 +74,23 @@ template <int W>
 void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch) {
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*log_f = lanes, *log_g = lanes + K, *work = lanes + 5 * K + memo_rows() * gate_->memo_lanes();
+  Lane<W>*log_f = lanes, *g = lanes + K, *work = lanes + 6 * K + memo_rows() * gate_->memo_lanes();
   const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
   const double* state = population_.store.block(block);
-  Lane<W>* joint = reinterpret_cast<Lane<W>*>(memory(block));
-
   expert_->log_density(state, row, log_f, batch ? &components : nullptr, work);
-  gate_->log_proba(state + W * Index(expert_->fields()), row, log_g, joint + memo_offset());
-  for (int k = 0; k < K; ++k) joint[k] = log_g[k] + log_f[k];
-  const Lane<W> increment = log_sum_exp(joint, K);
+  Lane<W>* mass = reinterpret_cast<Lane<W>*>(memory(block));
+  const Lane<W> top = share(state + W * Index(expert_->fields()), row, log_f, g, mass, mass + memo_offset(), lanes + 5 * K);
+  const Lane<W> increment = top + log(mass[K - 1]);
 
   const Index island = block / population_.store.blocks_per_island();
   const Index first = (block % population_.store.blocks_per_island()) * W;
   const Index end = std::min<Index>(W, n_particles() - first);
   for (Index w = 0; w < end; ++w) increment_[island * n_particles() + first + w] = increment[int(w)];
   if (!batch) return;
-  for (int k = 0; k < K; ++k) log_g[k] = exp(log_g[k]);
   for (Index w = 0; w < end; ++w) {
     const Index at = batch->offset(slot, island * n_particles() + first + w);
     for (int k = 0; k < K; ++k) {
-      batch->weight[at + k] = log_g[k][int(w)];
+      batch->weight[at + k] = g[k][int(w)];
       batch->loc[at + k] = components.loc[k][int(w)];
       batch->scale[at + k] = components.scale[k][int(w)];
       batch->df[at + k] = components.df[k][int(w)];
@@ -101,37 +98,55 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
   }
 }
 
-/// z ~ Cat(exp(joint)) by inversion; an expert of zero mass is never picked.  mass: K lanes of scratch.
+/// mass[k] = sum_{j <= k} g_j f_j / exp(top); returns top.  g: the routing probabilities.  Where products of them leave
+/// the range of doubles, sums of logarithms take their place.
 template <int W>
-Lane<W> ParticleFilter<W>::draw_allocation(const Lane<W>* joint, Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const {
+Lane<W> ParticleFilter<W>::share(const double* gate_state, const Row& row, const Lane<W>* log_f, Lane<W>* g,
+                                 Lane<W>* mass, Lane<W>* memo, Lane<W>* joint) const {
   const int K = config_.n_experts;
-  Lane<W> top = joint[0], total(0.0);
-  for (int k = 1; k < K; ++k) top = max(top, joint[k]);
-  for (int k = 0; k < K; ++k) total += mass[k] = exp(joint[k] - top);
-  const Lane<W> target = uniform<W>(rng, mask) * total;
-  Lane<W> cumulative(0.0), z(-1.0), last(0.0);
-  for (int k = 0; k < K; ++k) {
-    cumulative += mass[k];
-    z = select((z < Lane<W>(0.0)) & (target < cumulative), Lane<W>(double(k)), z);
-    last = select(mass[k] > Lane<W>(0.0), Lane<W>(double(k)), last);
+  gate_->proba(gate_state, row, g, memo);
+  Lane<W> top = log_f[0];
+  for (int k = 1; k < K; ++k) top = max(top, log_f[k]);
+  Lane<W> total(0.0);
+  for (int k = 0; k < K; ++k) mass[k] = total += g[k] * exp_nonpositive(log_f[k] - top);
+  // What is lost in a product below 1e-300 is far below the rounding of this total.
+  const Mask<W> lost = !(total > Lane<W>(1e-270));
+  if (__builtin_expect(any(lost), 0)) {
+    gate_->log_proba(gate_state, row, joint, memo);
+    Lane<W> highest(-std::numeric_limits<double>::infinity());
+    for (int k = 0; k < K; ++k) highest = max(highest, joint[k] += log_f[k]);
+    const Lane<W> safe = select(highest > Lane<W>(-std::numeric_limits<double>::max()), highest, Lane<W>(0.0));
+    total = Lane<W>(0.0);
+    for (int k = 0; k < K; ++k) mass[k] = select(lost, total += exp_nonpositive(joint[k] - safe), mass[k]);
+    top = select(lost, safe, top);
   }
-  return select(z < Lane<W>(0.0), last, z);  // rounding put the target at the total
+  return top;
+}
+
+/// z ~ Cat by inversion, mass: cumulative.  u * total < total in floating point for the largest uniform too, so an expert
+/// of zero mass is never picked.
+template <int W>
+Lane<W> ParticleFilter<W>::draw_allocation(const Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const {
+  const int K = config_.n_experts;
+  const Lane<W> target = uniform<W>(rng, mask) * mass[K - 1];
+  Lane<W> z(0.0);
+  for (int k = 0; k + 1 < K; ++k) z += select(target >= mass[k], Lane<W>(1.0), Lane<W>(0.0));
+  return z;
 }
 
 template <int W>
 void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch) {
   const int K = config_.n_experts;
-  Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*mass = lanes, *work = lanes + 5 * K + memo_rows() * gate_->memo_lanes();
-  const Lane<W>* joint = reinterpret_cast<const Lane<W>*>(memory(block));
+  Lane<W>* work = reinterpret_cast<Lane<W>*>(scratch.lanes.data()) + 6 * K + memo_rows() * gate_->memo_lanes();
+  const Lane<W>* mass = reinterpret_cast<const Lane<W>*>(memory(block));
   const Mask<W> mask = population_.store.mask(block);
   std::uint64_t* stream = population_.streams.data() + block * 4 * W;
   Stream<W> rng = Stream<W>::load(stream);
 
-  const Lane<W> z = draw_allocation(joint, mass, rng, mask);
+  const Lane<W> z = draw_allocation(mass, rng, mask);
   double* state = population_.store.block(block);
   expert_->learn(state, row, z, rng, mask, work);
-  gate_->learn(state + W * Index(expert_->fields()), row, z, joint + memo_offset(), config_.phi_kernel, rng, mask, work);
+  gate_->learn(state + W * Index(expert_->fields()), row, z, mass + memo_offset(), config_.phi_kernel, rng, mask, work);
   rng.store(stream);
 }
 
@@ -152,10 +167,11 @@ void ParticleFilter<W>::reweight_islands(Index row_in_call, std::vector<double>&
 }
 
 template <int W>
-Index ParticleFilter<W>::resample_islands() {
+Index ParticleFilter<W>::resample_islands(ThreadPool& pool) {
   const Index N = n_particles();
   Index count = 0;
-  std::vector<Index> ancestors, offspring;
+  std::vector<Index> ancestors, offspring, groups;
+  std::vector<ParticleCopy> copies;
   for (Index r = 0; r < n_islands(); ++r) {
     resampled_[r] = 0;
     const double ess = effective_sample_size(weights_of(r), N);
@@ -169,12 +185,22 @@ Index ParticleFilter<W>::resample_islands() {
     ancestors.resize(N);
     resample_systematic(weights_of(r), N, N, u, ancestors.data());
     ParticleStore<W>& store = population_.store;
-    const Index unique = apply_ancestors(ancestors, offspring, [&](Index from, Index to) {
-      store.copy_particle(r, from, to);
-      // The row in flight travels with its particle: z must be drawn from the copied g_k f_k.
-      const double* source = memory(store.block_of(r, from)) + store.lane_of(from);
-      double* target = memory(store.block_of(r, to)) + store.lane_of(to);
-      for (Index m = 0; m < memory_lanes_; ++m) target[m * W] = source[m * W];
+    copies.clear();
+    const Index unique = apply_ancestors(ancestors, offspring, [&](Index from, Index to) { copies.push_back({from, to}); });
+    // Sources survive where they are, so blocks can be written in any order.
+    groups.clear();
+    for (std::size_t i = 0; i < copies.size(); ++i)
+      if (i == 0 || copies[i].to / W != copies[i - 1].to / W) groups.push_back(Index(i));
+    groups.push_back(Index(copies.size()));
+    pool.run(Index(groups.size()) - 1, [&](Index begin, Index end, int) {
+      for (Index g = begin; g < end; ++g) {
+        const ParticleCopy *first = copies.data() + groups[g], *last = copies.data() + groups[g + 1];
+        copy_particles<W>(first, last, store.fields(),
+                          [&](Index i) { return store.block(store.block_of(r, i)) + store.lane_of(i); });
+        // The row in flight travels with its particle: z must be drawn from the copied g_k f_k.
+        copy_particles<W>(first, last, memory_lanes_,
+                          [&](Index i) { return memory(store.block_of(r, i)) + store.lane_of(i); });
+      }
     });
     std::fill_n(population_.log_weight.begin() + r * N, N, -std::log(double(N)));
     std::fill_n(weights_of(r), N, 1.0 / double(N));
@@ -218,7 +244,7 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
         path.ess[i] = 0.0;
         for (Index r = 0; r < R; ++r) path.ess[i] += effective_sample_size(weights_of(r), N);
       }
-      const Index resampled = resample_islands();
+      const Index resampled = resample_islands(pool);
       if (path.resampled) path.resampled[i] = resampled;
       part_ways();
       plan_sweeps();

@@ -21,7 +21,7 @@ void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, PerRow&&
     std::vector<double>& c = parts[t];
     c.resize(std::size_t(4 * size));
     Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch[t].lanes.data());
-    Lane<W>*log_g = lanes + K, *memo = lanes + 5 * K, *work = memo + memo_rows() * gate_->memo_lanes();
+    Lane<W>*log_g = lanes + K, *memo = lanes + 6 * K, *work = memo + memo_rows() * gate_->memo_lanes();
     const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
     for (Index row_index = begin; row_index < end; ++row_index) {
       const Row row = row_at(rows, row_index, scratch[t].uu);
@@ -99,7 +99,7 @@ void ParticleFilter<W>::gate_proba(const Rows& rows, int n_jobs, double* mean, d
   std::vector<Scratch> scratch = scratches(pool.size());
   pool.run(rows.n, [&](Index begin, Index end, int t) {
     Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch[t].lanes.data());
-    Lane<W>*log_g = lanes + K, *memo = lanes + 5 * K;
+    Lane<W>*log_g = lanes + K, *memo = lanes + 6 * K;
     std::vector<double> g(std::size_t(n_islands() * N * K));
     for (Index i = begin; i < end; ++i) {
       const Row row = row_at(rows, i, scratch[t].uu);
@@ -133,7 +133,7 @@ void ParticleFilter<W>::active_experts(const Rows& rows, double mass, int n_jobs
   std::vector<Scratch> scratch = scratches(pool.size());
   pool.run(n_blocks, [&](Index begin, Index end, int t) {
     Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch[t].lanes.data());
-    Lane<W>*share = lanes, *log_g = lanes + K, *memo = lanes + 5 * K;
+    Lane<W>*share = lanes, *log_g = lanes + K, *memo = lanes + 6 * K;
     std::vector<double> sorted(K);
     for (Index b = begin; b < end; ++b) {
       const double* gate_state = population_.store.block(b) + W * Index(expert_->fields());

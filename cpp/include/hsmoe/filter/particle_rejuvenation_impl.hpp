@@ -86,26 +86,30 @@ bool ParticleFilter<W>::exchanges(Index block, Index begin, Index end, Index fre
   return turn - std::floor(turn) < share;
 }
 
-/// One proposal, given the allocations of all n rows; then Polya-Gamma variables and statistics of the gate anew.
+/// One proposal, given the allocations of all n rows; where it is accepted, Polya-Gamma variables and statistics of the
+/// gate anew.
 template <int W>
 void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask,
-                                         Lane<W>* log_g, Lane<W>* memo, Lane<W>* work) const {
+                                         Lane<W>* g, Lane<W>* memo, Lane<W>* work) const {
   const RowBuffer& buffer = population_.buffer;
   double* gate_state = state + W * Index(expert_->fields());
   Lane<W> first, second;
   const Mask<W> accepted =
       gate_->exchange(gate_state, n, buffer.u(0), allocation, allocation + n, first, second, rng, mask, work);
   expert_->exchange(state, first, second, accepted);
-  gate_->load_sums(gate_state, nullptr);
+  // A proposal that was rejected leaves the state as it was, the augmented one: what the proposal would have drawn for
+  // omega, from p(omega | phi', z'), cancels in the ratio of acceptance.
+  if (!any(accepted)) return;
+  gate_->load_sums(gate_state, nullptr, accepted);
   for (Index i = 0; i < n; i += RowBlock::most) {
     const RowBlock rows = buffer.block(i, std::min(i + RowBlock::most, n));
     for (int t = 0; t < rows.n; ++t) {
       Lane<W>& z = allocation[i + t];
       const Lane<W> was = z;
       z = select(accepted & (was == first), second, select(accepted & (was == second), first, was));
-      gate_->log_proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0}, log_g, memo + t * gate_->memo_lanes());
+      gate_->proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0}, g, memo + t * gate_->memo_lanes());
     }
-    gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, mask, work);
+    gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, accepted, work);
   }
 }
 
@@ -133,7 +137,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   if (!sweep_[island] && !resampled_[island]) return;
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*log_f = lanes, *log_g = lanes + K, *joint = lanes + 2 * K, *mass = lanes + 3 * K, *memo = lanes + 5 * K,
+  Lane<W>*log_f = lanes, *g = lanes + K, *mass = lanes + 2 * K, *memo = lanes + 6 * K,
          *work = memo + memo_rows() * gate_->memo_lanes(),
          *draw = work + std::max(expert_->work_lanes(), gate_->work_lanes());
   double* state = population_.store.block(block);
@@ -167,7 +171,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     expert_->draw_parameters(state, rng, mask, draw, work);
     if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
     else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);
-    gate_->load_sums(gate_state, frozen_gate);
+    gate_->load_sums(gate_state, frozen_gate, mask);
     for (Index i = begin; i < end;) {
       // Blocks of rows end where freezing ends.
       const bool freezing = last && i < freeze;
@@ -175,10 +179,9 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       Lane<W>* z = exchanging ? allocation + i : allocation;
       for (int t = 0; t < rows.n; ++t) {
         const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
-        gate_->log_proba(gate_state, row, log_g, memo + t * gate_->memo_lanes());
         expert_->parameter_log_density(draw, row, log_f);
-        for (int k = 0; k < K; ++k) joint[k] = log_g[k] + log_f[k];
-        z[t] = draw_allocation(joint, mass, rng, mask);
+        share(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 5 * K);
+        z[t] = draw_allocation(mass, rng, mask);
       }
       expert_->absorb(expert_sums, rows, z, mask);
       if (freezing) expert_->absorb(frozen_expert, rows, z, mask);
@@ -188,7 +191,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     gate_->renew(gate_state, rng, mask, work);
     expert_->rebuild(state, expert_sums, draw, rng, mask, work);
     if (exchanging && last)
-      exchange_experts(state, end, allocation, rng, mask, log_g, memo, work);
+      exchange_experts(state, end, allocation, rng, mask, g, memo, work);
   }
   rng.store(stream);
 }

@@ -33,7 +33,7 @@ class TreeGate final : public Gate<W> {
   int fields() const override { return tree_.n_nodes() * stride() + prior_->global_fields(); }
   int memo_lanes() const override { return tree_.n_nodes(); }
   int work_lanes() const override {
-    return std::max(2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), 2 * (tree_.n_nodes() * RowBlock::most + 1));
+    return std::max(2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), 3 * tree_.n_nodes() * RowBlock::most + 4);
   }
   int n_splits() const override { return tree_.n_nodes(); }
 
@@ -57,19 +57,30 @@ class TreeGate final : public Gate<W> {
     // memo[l] becomes the logit psi_l.  Nodes are in preorder: the probability of reaching a node is
     // written by its parent into the slot of the leaf position `low` (left child) or `middle` (right child),
     // which no other node below has touched yet.
+    logits(state, row, memo);
     reach(0, log_g) = Lane<W>(0.0);
     for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const double* phi = phi_of(state + W * Index(l) * stride());
-      Lane<W> psi = Lane<W>::load(phi);
-      psi = psi * row.u[0];
-      for (int j = 1; j < p_; ++j) psi += row.u[j] * Lane<W>::load(phi + W * j);
-      memo[l] = psi;
+      const Lane<W> psi = memo[l];
       // log sigmoid(psi) = min(psi, 0) - log(1 + exp(-|psi|)), and log sigmoid(-psi) = log sigmoid(psi) - psi.
       const Lane<W> log_left = min(psi, Lane<W>(0.0)) - log1p(exp(-abs(psi)));
       const TreeNode& node = tree_.node(l);
       const Lane<W> here = reach(node.low, log_g);
       reach(node.middle, log_g) = here + (log_left - psi);
       reach(node.low, log_g) = here + log_left;
+    }
+  }
+
+  void proba(const double* state, const Row& row, Lane<W>* g, Lane<W>* memo) const override {
+    logits(state, row, memo);
+    reach(0, g) = Lane<W>(1.0);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      // Both sides from one exp: sigmoid(|psi|) = 1 / (1 + exp(-|psi|)), and exp(-|psi|) times that.
+      const Lane<W> psi = memo[l], e = exp_nonpositive(-abs(psi)), large = 1.0 / (1.0 + e), small = e * large;
+      const Mask<W> right = psi < Lane<W>(0.0);
+      const TreeNode& node = tree_.node(l);
+      const Lane<W> here = reach(node.low, g);
+      reach(node.middle, g) = here * select(right, large, small);
+      reach(node.low, g) = here * select(right, small, large);
     }
   }
 
@@ -91,11 +102,11 @@ class TreeGate final : public Gate<W> {
 
   int sum_fields() const override { return tree_.n_nodes() * node_sums(); }
 
-  void load_sums(double* state, const double* sums) const override {
+  void load_sums(double* state, const double* sums, Mask<W> mask) const override {
     for (int l = 0; l < tree_.n_nodes(); ++l) {
       double* node = state + W * Index(l) * stride();
-      if (sums) std::copy_n(sums + W * Index(l) * node_sums(), W * node_sums(), node);
-      else std::fill_n(node, W * node_sums(), 0.0);
+      for (int i = 0; i < node_sums(); ++i, node += W, sums += sums ? W : 0)
+        select(mask, sums ? Lane<W>::load(sums) : Lane<W>(0.0), Lane<W>::load(node)).store(node);
     }
   }
 
@@ -103,48 +114,46 @@ class TreeGate final : public Gate<W> {
               Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
     const int n_nodes = tree_.n_nodes();
     if (!n_nodes) return;
-    // All logits that a lane meets, node after node, in a queue of its own; one pass draws them all.
-    double* logits = reinterpret_cast<double*>(work);
-    double* omegas = logits + W * (n_nodes * RowBlock::most + 1);
+    // A table of all logits, row after row, and of which of them a lane meets; one pass draws for them all.
+    const int cells = n_nodes * rows.n;
+    double* abs_logits = reinterpret_cast<double*>(work);
+    double* w = abs_logits + W * (cells + 1);  // omega = 1 / (4 w)
+    std::uint64_t* next = reinterpret_cast<std::uint64_t*>(w + W * (cells + 1));
+    std::uint64_t lanes[W];
+    for (int i = 0; i < W; ++i) lanes[i] = std::uint64_t(W * cells + i);
+    LaneU<W> place = LaneU<W>::load(lanes), first_met = place;
+    Lane<W>(0.0).store(abs_logits + W * cells);
+    first_met.store(next + W * cells);
+    first_met.store(next + W * (cells + 1));
     Lane<W> position[RowBlock::most];
-    for (int t = 0; t < rows.n; ++t) position[t] = position_of(z[t]);
-    int length[W] = {};
-    for (int l = 0; l < n_nodes; ++l)
-      for (int t = 0; t < rows.n; ++t) {
-        const Mask<W> passed = mask & passes(l, position[t]);
-        for (int w = 0; w < W; ++w) {
-          logits[W * length[w] + w] = memo[t * n_nodes + l][w];
-          length[w] += passed[w];
-        }
+    for (int t = rows.n - 1; t >= 0; --t) {
+      position[t] = position_of(z[t]);
+      for (int l = n_nodes - 1; l >= 0; --l) {
+        const int cell = t * n_nodes + l;
+        place = place - LaneU<W>(W);
+        first_met = select(mask & passes(l, position[t]), place, first_met);
+        first_met.store(next + W * cell);
+        // From `flat` on, omega is 0 to double precision and has no spread.
+        min(Lane<W>(detail::kPolyaGammaFlat), abs(memo[cell])).store(abs_logits + W * cell);
       }
-    Lane<W> count[1];
-    for (int w = 0; w < W; ++w) {
-      count[0].set(w, length[w]);
-      logits[W * length[w] + w] = 0.0;  // read, never used
-      length[w] = 0;
     }
-    Stream<W> streams[1] = {rng};
-    polya_gamma_one_queue<W, 1>(streams, count, logits, omegas, 0, W);
-    rng = streams[0];
+    polya_gamma_one_cells<W>(rng, abs_logits, next, w, cells);
 
     for (int l = 0; l < n_nodes; ++l) {
       const double* passed_rows[RowBlock::most];
-      Lane<W> omega[RowBlock::most], kappa[RowBlock::most], scratch[RowBlock::most];
+      Lane<W> omega[RowBlock::most], kappa[RowBlock::most];
       int n = 0;
       for (int t = 0; t < rows.n; ++t) {
         const Mask<W> passed = mask & passes(l, position[t]);
         if (!any(passed)) continue;
-        for (int w = 0; w < W; ++w) {
-          omega[n].set(w, passed[w] ? omegas[W * length[w] + w] : 0.0);
-          length[w] += passed[w];
-        }
-        const Mask<W> left = position[t] < Lane<W>(tree_.node(l).middle);
-        kappa[n] = select(passed, select(left, Lane<W>(0.5), Lane<W>(-0.5)), Lane<W>(0.0));
+        omega[n] = select(passed, 0.25 / Lane<W>::load(w + W * (t * n_nodes + l)), Lane<W>(0.0));
+        kappa[n] = side_of(l, position[t], mask);
         passed_rows[n++] = rows.u[t];
       }
+      if (!n) continue;
       for (double* sums : {state + W * Index(l) * stride(), frozen ? frozen + W * Index(l) * node_sums() : nullptr}) {
-        if (!sums || !n) continue;
-        accumulate_outer<W>(sums, p_, passed_rows, omega, n, scratch);
+        if (!sums) continue;
+        accumulate_outer<W>(sums, p_, passed_rows, omega, n);
         accumulate_rows<W>(h_of(sums), p_, passed_rows, kappa, n);
       }
     }
@@ -265,6 +274,14 @@ class TreeGate final : public Gate<W> {
   template <class T> T* phi_of(T* node) const { return h_of(node) + W * p_; }
   template <class T> T* scales(T* node) const { return phi_of(node) + W * p_; }
   template <class T> T* global_of(T* state) const { return state + W * Index(tree_.n_nodes()) * stride(); }
+
+  void logits(const double* state, const Row& row, Lane<W>* psi) const {
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double* phi = phi_of(state + W * Index(l) * stride());
+      psi[l] = row.u[0] * Lane<W>::load(phi);
+      for (int j = 1; j < p_; ++j) psi[l] += row.u[j] * Lane<W>::load(phi + W * j);
+    }
+  }
 
   Lane<W>& reach(int position, Lane<W>* log_g) const { return log_g[tree_.expert_at(position)]; }
 

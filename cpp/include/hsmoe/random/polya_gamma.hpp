@@ -39,7 +39,7 @@ constexpr double kPolyaGammaFlat = 1e100;
 /// 1 - cos(pi v) = 2 sin^2(pi v / 2) keeps its relative accuracy near 0, which small h needs.
 template <int W, class Generator>
 HSMOE_INLINE void squared_normal_pair(Generator& rng, Mask<W> mask, Lane<W>& first, Lane<W>& second) {
-  const Lane<W> e = -log(uniform<W>(rng, mask));
+  const Lane<W> e = -log_normal_number(uniform<W>(rng, mask));
   const Lane<W> v = uniform<W>(rng, mask), v1 = 1.0 - v;
   const Lane<W> a = min(v, v1) * 1.57079632679489661923, t = a * a;  // a <= pi / 4
   const Lane<W> sine =
@@ -88,12 +88,12 @@ HSMOE_INLINE Lane<W> polya_gamma_ratio_one(Lane<W> w) {
   return select(w >= Lane<W>(1.0), left, right);
 }
 
-/// Accept or reject a proposal for h = 1 by brackets; the exact ratio settles about one in 10^4.
+/// The proposals for h = 1 that brackets accept; `open`: those, about one in 10^4, that the exact ratio must settle.
 template <int W>
-HSMOE_INLINE Mask<W> accept_polya_gamma_one(Mask<W> mask, const PolyaGammaProposal<W>& p) {
-  // S = 1 - 3 q + 5 q^3 - 7 q^6 + ... - 15 q^28 <= R <= S + 17 q^36 for x < 250 (S < 0 above), and
-  // R < 3e-4 for x > 10.  q = exp(-4 / x) from a Taylor series of degree 7 has a relative error below
-  // 8e-9; it moves a bracket by at most 8e-9 sum_n (2 n + 1) n (n + 1) / 2 < margin (n <= 8).
+HSMOE_INLINE Mask<W> bracket_polya_gamma_one(const PolyaGammaProposal<W>& p, Mask<W>& open) {
+  // S = 1 - 3 q + 5 q^3 - 7 q^6 + ... - 15 q^28 <= R <= S + 17 q^36, q = exp(-4 / x); the last term is below 1e-5 for
+  // x < 10, and R < 3e-4 for x > 10.  q from a Taylor series of degree 7 has a relative error below 8e-9; it moves a
+  // bracket by at most 8e-9 sum_n (2 n + 1) n (n + 1) / 2 < 1.5e-5 (n <= 8).
   LaneU<W> n;
   const Lane<W> a = max(-4.0 * p.w, Lane<W>(-700.0));
   const Lane<W> r = a - round_with_bits(a * 1.44269504088896340736, n) * 0.69314718055994530942, r2 = r * r;
@@ -103,11 +103,17 @@ HSMOE_INLINE Mask<W> accept_polya_gamma_one(Mask<W> mask, const PolyaGammaPropos
   const Lane<W> q2 = q * q, q3 = q2 * q, q4 = q2 * q2, q5 = q3 * q2, q6 = q3 * q3, q7 = q4 * q3;
   const Lane<W> inner = 9.0 - q5 * (11.0 - q6 * (13.0 - q7 * 15.0));
   const Lane<W> S = 1.0 - q * (3.0 - q2 * (5.0 - q3 * (7.0 - q4 * inner)));
-  const Lane<W> q9 = q5 * q4, q18 = q9 * q9;
-  const Lane<W> upper = select(p.w < Lane<W>(0.1), Lane<W>(3e-4), S + 17.0 * (q18 * q18));
-  constexpr double margin = 2e-5;
-  Mask<W> accept = mask & (p.height < p.scale * (S - margin));
-  const Mask<W> open = mask & !accept & (p.height < p.scale * (upper + margin));
+  constexpr double margin = 1.5e-5;
+  const Mask<W> accept = p.height < p.scale * (S - margin);
+  open = (!accept) & (p.height < p.scale * (max(S, Lane<W>(3e-4)) + (margin + 1e-5)));
+  return accept;
+}
+
+/// Accept or reject a proposal for h = 1.
+template <int W>
+HSMOE_INLINE Mask<W> accept_polya_gamma_one(Mask<W> mask, const PolyaGammaProposal<W>& p) {
+  Mask<W> open, accept = mask & bracket_polya_gamma_one<W>(p, open);
+  open = mask & open;
   if (__builtin_expect(any(open), 0))
     accept = accept | (open & (p.height < p.scale * polya_gamma_ratio_one(p.w)));
   return accept;

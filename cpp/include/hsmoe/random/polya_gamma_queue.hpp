@@ -94,6 +94,54 @@ HSMOE_INLINE void polya_gamma_one_queue(Generator (&rng)[G], const Lane<W> (&cou
   }
 }
 
+/// PG(1, z), |z| <= kPolyaGammaFlat given, at the cells of a table that a lane wants: cell c of lane l stands at place W c + l, and
+/// next[place] is the place of the first wanted cell from c on, W cells + l after the last.  Written is w with
+/// omega = 1 / (4 w).  A lane has two cells in hand, one for each normal of a pair, so that two chains of operations run
+/// side by side; its words do not wait for acceptances.  abs_z and w have cells + 1 rows, next has cells + 2.
+template <int W, class Generator>
+inline void polya_gamma_one_cells(Generator& rng, const double* abs_z, const std::uint64_t* next, double* w, int cells) {
+  const Lane<W> one(1.0), half(0.5);
+  const LaneU<W> step(W);
+  const Mask<W> all = Mask<W>::all_true();
+  const LaneU<W> end = LaneU<W>::load(next + W * cells);
+  // In hand: places at[i], tilts two_c[i]; then the first place that nobody has taken.
+  LaneU<W> at[2], free;
+  Lane<W> two_c[2];
+  at[0] = LaneU<W>::load(next);
+  at[1] = gather<W>(next, at[0] + step);
+  free = gather<W>(next, at[1] + step);
+  for (int i = 0; i < 2; ++i) two_c[i] = gather<W>(abs_z, at[i]);
+  Generator running = rng;  // goes on in every lane; `rng` stops where its lane is done
+  for (;;) {
+    const Mask<W> busy = differ(at[0], end) | differ(at[1], end);
+    if (!any(busy)) return;
+    const LaneU<W> then = gather<W>(next, free + step);
+    const Lane<W> z_free = gather<W>(abs_z, free), z_then = gather<W>(abs_z, then);
+    const LaneU<W> after = gather<W>(next, then + step);
+    Lane<W> y[2];
+    Mask<W> done[2];
+    detail::squared_normal_pair<W>(running, all, y[0], y[1]);
+    const auto p = detail::propose_polya_gamma<W>(running, all, y[0], two_c[0], one, half);
+    const auto q = detail::propose_polya_gamma<W>(running, all, y[1], two_c[1], one, half);
+    Mask<W> open[2];
+    done[0] = detail::bracket_polya_gamma_one<W>(p, open[0]);
+    done[1] = detail::bracket_polya_gamma_one<W>(q, open[1]);
+    if (__builtin_expect(any(open[0] | open[1]), 0)) {
+      done[0] = done[0] | (open[0] & (p.height < p.scale * detail::polya_gamma_ratio_one(p.w)));
+      done[1] = done[1] | (open[1] & (q.height < q.scale * detail::polya_gamma_ratio_one(q.w)));
+    }
+    scatter<W>(w, at[0], p.w);  // not accepted: written over later
+    scatter<W>(w, at[1], q.w);
+    rng.keep(busy, running);
+    const Mask<W> both = done[0] & done[1], either = done[0] | done[1];
+    at[0] = select(done[0], free, at[0]);
+    two_c[0] = select(done[0], z_free, two_c[0]);
+    at[1] = select(both, then, select(done[1], free, at[1]));
+    two_c[1] = select(both, z_then, select(done[1], z_free, two_c[1]));
+    free = select(both, after, select(either, then, free));
+  }
+}
+
 /// PG(h, z), any h > 0; like polya_gamma_one_queue.  `Whole`: every h of the queue is an integer.
 template <int W, bool Whole, class Generator>
 HSMOE_INLINE void polya_gamma_queue(Generator& rng, Lane<W> count, const double* h, const double* z,

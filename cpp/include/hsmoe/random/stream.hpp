@@ -28,6 +28,10 @@ struct Stream {
   HSMOE_INLINE void store(std::uint64_t* state) const {
     for (int i = 0; i < 4; ++i) s[i].store(state + i * W);
   }
+  /// Take the place of another stream in the lanes of the mask.
+  HSMOE_INLINE void keep(Mask<W> mask, const Stream& other) {
+    for (int i = 0; i < 4; ++i) s[i] = select(mask, other.s[i], s[i]);
+  }
   HSMOE_INLINE LaneU<W> next(Mask<W> mask) {
     const LaneU<W> result = rotl(s[0] + s[3], 23) + s[0];
     const LaneU<W> t = s[1] << 17;

@@ -11,13 +11,13 @@ namespace hsmoe {
 /// Exp(1) by inversion.
 template <int W, class Generator>
 HSMOE_INLINE Lane<W> exponential(Generator& rng, Mask<W> mask) {
-  return -log(uniform<W>(rng, mask));
+  return -detail::log_normal_number(uniform<W>(rng, mask));
 }
 
 /// Two independent N(0, 1) (Box & Muller 1958): branch-free, two words for two variates.
 template <int W, class Generator>
 HSMOE_INLINE void normal_pair(Generator& rng, Mask<W> mask, Lane<W>& first, Lane<W>& second) {
-  const Lane<W> radius = sqrt(-2.0 * log(uniform<W>(rng, mask)));
+  const Lane<W> radius = sqrt(-2.0 * detail::log_normal_number(uniform<W>(rng, mask)));
   Lane<W> s, c;
   sincos_turn(uniform<W>(rng, mask), s, c);
   first = radius * c;
@@ -43,7 +43,7 @@ inline Lane<W> gamma(Generator& rng, Mask<W> mask, Lane<W> shape) {
     Lane<W> x, unused;
     normal_pair<W>(rng, todo, x, unused);
     const Lane<W> root = 1.0 + c * x, v = root * root * root;
-    const Lane<W> log_u = log(uniform<W>(rng, todo));
+    const Lane<W> log_u = detail::log_normal_number(uniform<W>(rng, todo));
     const Mask<W> accept =
         todo & (root > Lane<W>(0.0)) & (log_u < 0.5 * x * x + d * (1.0 - v + log(v)));
     result = select(accept, d * v, result);

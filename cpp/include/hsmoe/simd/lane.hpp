@@ -110,7 +110,7 @@ struct Lane {
   using V = typename detail::Rep<double, W>::type;
   V v;
   Lane() = default;
-  HSMOE_INLINE Lane(double s) : v(V{} + s) {}
+  HSMOE_INLINE Lane(double s) : v(s - V{}) {}  // s - 0 is s, which a compiler knows; 0 + s is not for s = -0
   static HSMOE_INLINE Lane raw(V v) {
     Lane r;
     r.v = v;
@@ -174,6 +174,44 @@ HSMOE_INLINE Lane<W> from_bits(LaneU<W> a) {
   return r;
 }
 
+template <int W>
+HSMOE_INLINE Mask<W> differ(LaneU<W> a, LaneU<W> b) {
+  if constexpr (W == 1) return {-std::int64_t(a.v != b.v)};
+  else return {a.v != b.v};
+}
+
+/// from[at] by lane; to[at] = value by lane.
+template <int W>
+HSMOE_INLINE Lane<W> gather(const double* from, LaneU<W> at) {
+#if defined(__AVX512F__)
+  if constexpr (W == 8)
+    return Lane<W>::raw(reinterpret_cast<typename Lane<W>::V>(_mm512_i64gather_pd(reinterpret_cast<__m512i>(at.v), from, 8)));
+#endif
+  Lane<W> r;
+  for (int i = 0; i < W; ++i) r.set(i, from[at[i]]);
+  return r;
+}
+template <int W>
+HSMOE_INLINE LaneU<W> gather(const std::uint64_t* from, LaneU<W> at) {
+#if defined(__AVX512F__)
+  if constexpr (W == 8)
+    return LaneU<W>::raw(reinterpret_cast<typename LaneU<W>::V>(_mm512_i64gather_epi64(reinterpret_cast<__m512i>(at.v), from, 8)));
+#endif
+  std::uint64_t r[W];
+  for (int i = 0; i < W; ++i) r[i] = from[at[i]];
+  return LaneU<W>::load(r);
+}
+template <int W>
+HSMOE_INLINE void scatter(double* to, LaneU<W> at, Lane<W> value) {
+#if defined(__AVX512F__)
+  if constexpr (W == 8) {
+    _mm512_i64scatter_pd(to, reinterpret_cast<__m512i>(at.v), reinterpret_cast<__m512d>(value.v), 8);
+    return;
+  }
+#endif
+  for (int i = 0; i < W; ++i) to[at[i]] = value[i];
+}
+
 /// A mask from words that are all ones or all zeros.
 template <int W>
 HSMOE_INLINE Mask<W> mask_from_bits(LaneU<W> a) {
@@ -208,6 +246,36 @@ HSMOE_INLINE Lane<W> round_with_bits(Lane<W> a, LaneU<W>& integer) {
   return t - magic;
 }
 
+namespace detail {
+/// exp(r) on |r| <= log(2) / 2: Taylor series to degree 13, the first term left out is below 2^-57.
+template <int W>
+HSMOE_INLINE Lane<W> exp_polynomial(Lane<W> r) {
+  const Lane<W> r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+  const Lane<W> p0 = (1.0 + r) + r2 * (1.0 / 2 + r * (1.0 / 6));
+  const Lane<W> p1 = (1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720 + r * (1.0 / 5040));
+  const Lane<W> p2 = (1.0 / 40320 + r * (1.0 / 362880)) + r2 * (1.0 / 3628800 + r * (1.0 / 39916800));
+  const Lane<W> p3 = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
+  return p0 + r4 * p1 + r8 * (p2 + r4 * p3);
+}
+
+/// log(x) for a positive normal x; relative error about 1 ulp.
+template <int W>
+HSMOE_INLINE Lane<W> log_normal_number(Lane<W> x) {
+  // x = 2^e m with m in [sqrt(1/2), sqrt(2)): shifting the bits by those of sqrt(1/2) carries into e.
+  const LaneU<W> shifted = bits(x) + LaneU<W>(0x3ff0000000000000ull - 0x3fe6a09e667f3bcdull);
+  const LaneU<W> e_bits = (shifted >> 52) | LaneU<W>(0x4330000000000000ull);
+  const Lane<W> e = from_bits(e_bits) - (0x1p52 + 1023.0);
+  const LaneU<W> m_bits = (shifted & LaneU<W>(0x000fffffffffffffull)) + LaneU<W>(0x3fe6a09e667f3bcdull);
+  const Lane<W> f = from_bits(m_bits) - 1.0;
+  // log(1 + f) = 2 atanh(s), s = f / (2 + f); 2 s = f - s f;  |s| < 0.1716.
+  const Lane<W> s = f / (2.0 + f), s2 = s * s, s4 = s2 * s2;
+  const Lane<W> odd = 2.0 / 3 + s4 * (2.0 / 7 + s4 * (2.0 / 11 + s4 * (2.0 / 15 + s4 * (2.0 / 19))));
+  const Lane<W> even = 2.0 / 5 + s4 * (2.0 / 9 + s4 * (2.0 / 13 + s4 * (2.0 / 17 + s4 * (2.0 / 21))));
+  const Lane<W> t = s2 * (odd + s2 * even);
+  return e * 0x1.62e42fefa38p-1 + ((f - s * (f - t)) + e * 0x1.ef35793c7673p-45);
+}
+}  // namespace detail
+
 /// exp(x); 0 below -708 and infinity above 709.78; relative error about 1 ulp.
 template <int W>
 HSMOE_INLINE Lane<W> exp(Lane<W> x) {
@@ -216,13 +284,7 @@ HSMOE_INLINE Lane<W> exp(Lane<W> x) {
   const Lane<W> k = round_with_bits(y * 1.44269504088896340736, n);
   // r = x - k log 2 in two pieces; the first product is exact.
   const Lane<W> r = (y - k * 0x1.62e42fefap-1) - k * 0x1.cf79abc9e3b39p-40;
-  // Taylor series to degree 13: the first term left out is below 2^-57 on |r| <= log(2) / 2.
-  const Lane<W> r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
-  const Lane<W> p0 = (1.0 + r) + r2 * (1.0 / 2 + r * (1.0 / 6));
-  const Lane<W> p1 = (1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720 + r * (1.0 / 5040));
-  const Lane<W> p2 = (1.0 / 40320 + r * (1.0 / 362880)) + r2 * (1.0 / 3628800 + r * (1.0 / 39916800));
-  const Lane<W> p3 = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
-  const Lane<W> p = p0 + r4 * p1 + r8 * (p2 + r4 * p3);
+  const Lane<W> p = detail::exp_polynomial<W>(r);
   // 2^k as 2^(k-1) * 2: k = 1024 would leave the exponent's range.
   const Lane<W> scale = from_bits((n + LaneU<W>(1022)) << 52);
   Lane<W> e = (p * scale) * 2.0;
@@ -231,24 +293,22 @@ HSMOE_INLINE Lane<W> exp(Lane<W> x) {
   return select(x == x, e, x);
 }
 
+/// exp(x) for x <= 0; 0 below -708, where exp is next to the smallest normal number.
+template <int W>
+HSMOE_INLINE Lane<W> exp_nonpositive(Lane<W> x) {
+  const Lane<W> y = max(x, Lane<W>(-708.0));
+  LaneU<W> n;
+  const Lane<W> k = round_with_bits(y * 1.44269504088896340736, n);
+  const Lane<W> p = detail::exp_polynomial<W>((y - k * 0x1.62e42fefap-1) - k * 0x1.cf79abc9e3b39p-40);
+  return select(x < Lane<W>(-708.0), Lane<W>(0.0), from_bits(bits(p) + (n << 52)));  // p is in [0.7, 1.42]
+}
+
 /// log(x); -infinity at 0, NaN below; relative error about 1 ulp.
 template <int W>
 HSMOE_INLINE Lane<W> log(Lane<W> x) {
   const Mask<W> tiny = x < Lane<W>(std::numeric_limits<double>::min());
-  const Lane<W> y = select(tiny, x * 0x1p54, x);
-  const LaneU<W> b = bits(y);
-  // y = 2^e m with m in [sqrt(1/2), sqrt(2)): shifting the bits by those of sqrt(1/2) carries into e.
-  const LaneU<W> shifted = b + LaneU<W>(0x3ff0000000000000ull - 0x3fe6a09e667f3bcdull);
-  const LaneU<W> e_bits = (shifted >> 52) | LaneU<W>(0x4330000000000000ull);
-  const Lane<W> e = (from_bits(e_bits) - (0x1p52 + 1023.0)) - select(tiny, Lane<W>(54.0), Lane<W>(0.0));
-  const LaneU<W> m_bits = (shifted & LaneU<W>(0x000fffffffffffffull)) + LaneU<W>(0x3fe6a09e667f3bcdull);
-  const Lane<W> f = from_bits(m_bits) - 1.0;
-  // log(1 + f) = 2 atanh(s), s = f / (2 + f); 2 s = f - s f;  |s| < 0.1716.
-  const Lane<W> s = f / (2.0 + f), s2 = s * s, s4 = s2 * s2;
-  const Lane<W> odd = 2.0 / 3 + s4 * (2.0 / 7 + s4 * (2.0 / 11 + s4 * (2.0 / 15 + s4 * (2.0 / 19))));
-  const Lane<W> even = 2.0 / 5 + s4 * (2.0 / 9 + s4 * (2.0 / 13 + s4 * (2.0 / 17 + s4 * (2.0 / 21))));
-  const Lane<W> t = s2 * (odd + s2 * even);
-  const Lane<W> l = e * 0x1.62e42fefa38p-1 + ((f - s * (f - t)) + e * 0x1.ef35793c7673p-45);
+  const Lane<W> raised = detail::log_normal_number<W>(select(tiny, x * 0x1p54, x));
+  const Lane<W> l = raised - select(tiny, Lane<W>(54 * 0.69314718055994530942), Lane<W>(0.0));
   const double inf = std::numeric_limits<double>::infinity();
   const Lane<W> special = select(x == Lane<W>(0.0), Lane<W>(-inf),
                                  select(x < Lane<W>(0.0), Lane<W>(std::numeric_limits<double>::quiet_NaN()), x));

@@ -39,7 +39,7 @@ EngineConfig config(Index retain) {
   if (retain > 0) c.forgetting = {0.99, 1.0};
   if (retain > 0) c.pool_memory = 0.99;
   c.exchange_rows = retain ? 60 : 0;
-  c.expert.b0_shape = retain ? 1.0 : 0.0;
+  std::get<GaussianOptions>(c.expert).b0_shape = retain ? 1.0 : 0.0;
   return c;
 }
 
@@ -79,15 +79,15 @@ bool same(const EngineState& a, const EngineState& b) {
 void gate_and_experts_agree(const EngineState& s) {
   const EngineConfig c = config(-1);
   const int K = c.n_experts, d = c.expert_dim, p = c.gate_dim;
-  const GaussianExpert<1> expert(K, d, c.expert);
+  const GaussianExpert<1> expert(K, d, std::get<GaussianOptions>(c.expert));
   const Horseshoe<1> prior(K - 1, p, HorseshoeOptions{});
   const Index node = packed_size(p) + 2 * p + prior.node_fields();  // A, h, phi, scales
   const Index fields = expert.fields() + (K - 1) * node + prior.global_fields();
-  std::vector<double> coefficients(K * d), variance(K), counts(K);
+  std::vector<double> coefficients(K * d), variance(K), shape(K), counts(K);
   double worst = 0;
   for (Index i = 0; i < c.n_particles * c.n_islands; ++i) {
     AlignedVector<double> particle(s.particles.begin() + i * fields, s.particles.begin() + (i + 1) * fields);
-    expert.describe(particle.data(), 0, coefficients.data(), variance.data(), counts.data());
+    expert.describe(particle.data(), 0, coefficients.data(), variance.data(), shape.data(), counts.data());
     const double* at[2] = {counts.data() + 2, counts.data()};  // the comb over the leaves 2, 0, 1
     const double right[2] = {counts[0] + counts[1], counts[1]};
     for (int l = 0; l < 2; ++l) {
@@ -108,13 +108,13 @@ void draw_from(const Data& data, int jobs, std::vector<double>& out) {
   std::vector<Index> particles;
   for (Index i = 0; i < 42; i += 2) particles.insert(particles.end(), 2, i);
   const Index M = Index(particles.size()), K = 3, n = 10;
-  const Index sizes[] = {M * K * 4, M * K, M * K, M * 2 * 4, M * 2 * 4, M, M * n * K, M * n * K};
-  std::vector<double> part[8];
-  for (int i = 0; i < 8; ++i) part[i].resize(std::size_t(sizes[i]));
+  const Index sizes[] = {M * K * 4, M * K, M * K, M * K, M * 2 * 4, M * 2 * 4, M, M * n * K, M * n * K};
+  std::vector<double> part[9];
+  for (int i = 0; i < 9; ++i) part[i].resize(std::size_t(sizes[i]));
   EngineConfig other = c;
   other.n_particles = 50;
   const PosteriorDraws to{part[0].data(), part[1].data(), part[2].data(), part[3].data(),
-                          part[4].data(), part[5].data(), part[6].data(), part[7].data()};
+                          part[4].data(), part[5].data(), part[6].data(), part[7].data(), part[8].data()};
   engine->draw(particles, seeds(other).data(), {n, data.X.data(), data.X.data(), data.y.data()}, jobs, to);
   out.clear();
   for (const auto& values : part)

@@ -29,6 +29,11 @@ std::unique_ptr<GatePrior<W>> make_prior(const PriorOptions& options, int n_node
 }
 
 template <int W>
+std::unique_ptr<Expert<W>> make_expert(const ExpertOptions& options, int n_experts, int dim) {
+  return std::make_unique<GaussianExpert<W>>(n_experts, dim, std::get<GaussianOptions>(options));
+}
+
+template <int W>
 std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std::uint64_t>& seeds) {
   check_at_least("Engine", "n_experts", c.n_experts, 1);
   check_at_least("Engine", "n_particles", c.n_particles, 1);
@@ -66,7 +71,7 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   Tree tree(c.tree, c.leaves);
   if (tree.n_experts() != c.n_experts)
     detail::invalid("Engine", "leaves", tree.n_experts(), "as many as n_experts");
-  auto expert = std::make_unique<GaussianExpert<W>>(c.n_experts, c.expert_dim, c.expert);
+  auto expert = make_expert<W>(c.expert, c.n_experts, c.expert_dim);
   auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
   auto gate = std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));
   return std::make_unique<ParticleFilter<W>>(c, std::move(expert), std::move(gate), seeds);

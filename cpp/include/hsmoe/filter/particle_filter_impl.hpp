@@ -11,6 +11,7 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
     : config_(config),
       expert_(std::move(expert)),
       gate_(std::move(gate)),
+      law_(make_law(config.expert)),
       population_{ParticleStore<W>(config.n_islands, config.n_particles,
                                    core_fields() + (freezes() ? expert_->sum_fields() + gate_->sum_fields() : 0)),
                   {}, {}, {}, {}, {}, 0.0, RowBuffer(config.expert_dim, config.gate_dim),
@@ -57,9 +58,18 @@ std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(in
   std::vector<Scratch> all(n_threads);
   for (Scratch& s : all) {
     s.lanes.assign(std::size_t(lanes * W), 0.0);
+    s.forecast.assign(std::size_t(law_->fields() * config_.n_experts * W), 0.0);
     s.uu.assign(std::size_t(packed_size(config_.gate_dim)), 0.0);
   }
   return all;
+}
+
+/// Targets that the law of the experts cannot have are refused before anything is done with them.
+template <int W>
+void ParticleFilter<W>::check_targets(const Rows& rows) const {
+  for (Index i = 0; i < rows.n; ++i)
+    if (const char* wanted = law_->refusal(rows.y[i]))
+      detail::invalid("Engine", ("y of row " + std::to_string(i)).c_str(), rows.y[i], wanted);
 }
 
 template <int W>
@@ -75,11 +85,11 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
   Lane<W>*log_f = lanes, *log_g = lanes + K, *work = lanes + 5 * K + memo_rows() * gate_->memo_lanes();
-  const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
+  Lane<W>* components = reinterpret_cast<Lane<W>*>(scratch.forecast.data());
   const double* state = population_.store.block(block);
   Lane<W>* joint = reinterpret_cast<Lane<W>*>(memory(block));
 
-  expert_->log_density(state, row, log_f, batch ? &components : nullptr, work);
+  expert_->log_density(state, row, log_f, batch ? components : nullptr, work);
   gate_->log_proba(state + W * Index(expert_->fields()), row, log_g, joint + memo_offset());
   for (int k = 0; k < K; ++k) joint[k] = log_g[k] + log_f[k];
   const Lane<W> increment = log_sum_exp(joint, K);
@@ -92,12 +102,9 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
   for (int k = 0; k < K; ++k) log_g[k] = exp(log_g[k]);
   for (Index w = 0; w < end; ++w) {
     const Index at = batch->offset(slot, island * n_particles() + first + w);
-    for (int k = 0; k < K; ++k) {
-      batch->weight[at + k] = log_g[k][int(w)];
-      batch->loc[at + k] = components.loc[k][int(w)];
-      batch->scale[at + k] = components.scale[k][int(w)];
-      batch->df[at + k] = components.df[k][int(w)];
-    }
+    for (int k = 0; k < K; ++k) batch->weight[at + k] = log_g[k][int(w)];
+    for (int f = 0; f < law_->fields(); ++f)
+      for (int k = 0; k < K; ++k) batch->field[f * batch->stride() + at + k] = components[f * K + k][int(w)];
   }
 }
 
@@ -187,11 +194,12 @@ template <int W>
 void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast,
                               const Poll& poll) {
   if (rows.n == 0) return;
+  check_targets(rows);
   const Index N = n_particles(), R = n_islands(), n_blocks = population_.store.n_blocks();
   ThreadPool pool(int(std::min<Index>(n_jobs, n_blocks)));
   std::vector<Scratch> scratch = scratches(pool.size());
   std::unique_ptr<ForecastBatch> batch;
-  if (forecast) batch = std::make_unique<ForecastBatch>(R * N, config_.n_experts, rows.n, pool.size());
+  if (forecast) batch = std::make_unique<ForecastBatch>(*law_, R * N, config_.n_experts, rows.n, pool.size());
 
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Population> undo;

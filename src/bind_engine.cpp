@@ -55,15 +55,43 @@ PriorOptions prior_options(const py::dict& d) {
   throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, horseshoe-paper, normal");
 }
 
-ExpertOptions expert_options(const py::dict& d) {
-  const auto kind = d["kind"].cast<std::string>();
-  if (kind != "gaussian") throw InvalidArgument("Engine: expert kind '" + kind + "' is not gaussian");
-  GaussianOptions o;
+template <class Options>
+Options noise_options(const py::dict& d) {
+  Options o;
   o.a0 = option(d, "a0", o.a0);
   o.b0 = option(d, "b0", o.b0);
   o.b0_shape = option(d, "b0_shape", o.b0_shape);
   o.coefficient_variance = option(d, "coefficient_variance", o.coefficient_variance);
   return o;
+}
+
+template <class Options>
+Options augmented_options(const py::dict& d) {
+  Options o = noise_options<Options>(d);
+  o.intercept_variance = option(d, "intercept_variance", o.intercept_variance);
+  if (d.contains("shape_grid")) o.shape_grid = d["shape_grid"].cast<std::vector<double>>();
+  if (d.contains("offset")) o.offset = d["offset"].cast<std::vector<double>>();
+  return o;
+}
+
+ExpertOptions expert_options(const py::dict& d) {
+  const auto kind = d["kind"].cast<std::string>();
+  if (kind == "gaussian") return noise_options<GaussianOptions>(d);
+  if (kind == "student") return augmented_options<StudentOptions>(d);
+  if (kind == "laplace") return augmented_options<LaplaceOptions>(d);
+  if (kind == "negative-binomial") return augmented_options<NegativeBinomialOptions>(d);
+  if (kind == "logit") {
+    auto o = augmented_options<LogitOptions>(d);
+    o.n_classes = int(option(d, "n_classes", o.n_classes));
+    return o;
+  }
+  if (kind == "binomial") {
+    auto o = augmented_options<BinomialOptions>(d);
+    o.n_trials = option(d, "n_trials", o.n_trials);
+    return o;
+  }
+  throw InvalidArgument("Engine: expert kind '" + kind +
+                        "' is not one of gaussian, student, laplace, logit, binomial, negative-binomial");
 }
 
 PhiKernel phi_kernel(const std::string& name) {

@@ -1,5 +1,5 @@
-// The laws of forecasts: the mixture of Student-t and normal components.
-#include <hsmoe/predictive/law.hpp>
+// The laws of forecasts: which one an expert has, and that of Student-t and normal components.
+#include "law_kinds.hpp"
 
 namespace hsmoe {
 
@@ -26,8 +26,35 @@ class StudentTLaw final : public PredictiveLaw {
   static MixtureView view(const ComponentView& m) { return {m.size, m.weight, m[0], m[1], m[2]}; }
 };
 
+struct LawOf {
+  std::unique_ptr<PredictiveLaw> operator()(const GaussianOptions&) const { return std::make_unique<StudentTLaw>(); }
+  std::unique_ptr<PredictiveLaw> operator()(const StudentOptions&) const { return std::make_unique<StudentTLaw>(); }
+  std::unique_ptr<PredictiveLaw> operator()(const LaplaceOptions&) const { return make_laplace_law(); }
+  std::unique_ptr<PredictiveLaw> operator()(const LogitOptions& o) const { return make_class_law(o.n_classes); }
+  std::unique_ptr<PredictiveLaw> operator()(const BinomialOptions& o) const { return make_binomial_law(o.n_trials); }
+  std::unique_ptr<PredictiveLaw> operator()(const NegativeBinomialOptions&) const { return make_negative_binomial_law(); }
+};
+
 }  // namespace
 
-std::unique_ptr<PredictiveLaw> make_law(const ExpertOptions&) { return std::make_unique<StudentTLaw>(); }
+std::size_t draw_component(const ComponentView& m, Stream<1>& rng) {
+  const double u = uniform<1>(rng, Mask<1>::all_true())[0];
+  double total = 0;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < m.size; ++i) {
+    if (!(m.weight[i] > 0)) continue;
+    last = i;
+    total += m.weight[i];
+    if (u < total) break;
+  }
+  return last;  // also where rounding left the total below u
+}
+
+void check_probabilities(const double* probs, int n) {
+  for (int i = 0; i < n; ++i)
+    if (!(probs[i] >= 0 && probs[i] <= 1)) detail::invalid("quantiles", "probs", probs[i], "between 0 and 1");
+}
+
+std::unique_ptr<PredictiveLaw> make_law(const ExpertOptions& options) { return std::visit(LawOf{}, options); }
 
 }  // namespace hsmoe

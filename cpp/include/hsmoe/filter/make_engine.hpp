@@ -5,7 +5,10 @@
 #include <unistd.h>
 #endif
 
+#include <hsmoe/expert/augmented.hpp>
 #include <hsmoe/expert/gaussian.hpp>
+#include <hsmoe/expert/polya_gamma_families.hpp>
+#include <hsmoe/expert/scale_mixture_families.hpp>
 #include <hsmoe/filter/particle_filter.hpp>
 #include <hsmoe/gate/tree_gate.hpp>
 #include <hsmoe/prior/horseshoe.hpp>
@@ -28,9 +31,30 @@ std::unique_ptr<GatePrior<W>> make_prior(const PriorOptions& options, int n_node
   return std::make_unique<NormalPrior<W>>(n_nodes, dim, std::get<NormalPriorOptions>(options));
 }
 
+// One overload a kind of options.
 template <int W>
-std::unique_ptr<Expert<W>> make_expert(const ExpertOptions& options, int n_experts, int dim) {
-  return std::make_unique<GaussianExpert<W>>(n_experts, dim, std::get<GaussianOptions>(options));
+std::unique_ptr<Expert<W>> make_expert(const GaussianOptions& o, int n_experts, int dim) {
+  return std::make_unique<GaussianExpert<W>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const StudentOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, StudentFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const LaplaceOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, LaplaceFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const LogitOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, LogitFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const BinomialOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, BinomialFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const NegativeBinomialOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, NegativeBinomialFamily<W>>>(n_experts, dim, o);
 }
 
 template <int W>
@@ -71,7 +95,7 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   Tree tree(c.tree, c.leaves);
   if (tree.n_experts() != c.n_experts)
     detail::invalid("Engine", "leaves", tree.n_experts(), "as many as n_experts");
-  auto expert = make_expert<W>(c.expert, c.n_experts, c.expert_dim);
+  auto expert = std::visit([&](const auto& o) { return make_expert<W>(o, c.n_experts, c.expert_dim); }, c.expert);
   auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
   auto gate = std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));
   return std::make_unique<ParticleFilter<W>>(c, std::move(expert), std::move(gate), seeds);

@@ -101,18 +101,13 @@ class ClassTarget:
         numbers = np.full(n_rows, np.nan)
         inside = slice(None) if present is None else present
         known = labels[inside]
-        if known.dtype.kind != self.classes.dtype.kind and "U" in (
-            known.dtype.kind,
-            self.classes.dtype.kind,
-        ):
-            known = known.astype(object)
         place = {label: float(c) for c, label in enumerate(self.classes.tolist())}
         numbers[inside] = [place.get(label, np.inf) for label in known.tolist()]
         unknown = np.isinf(numbers)
         if unknown.any():
             row = int(np.argmax(unknown))
             raise ValueError(
-                f"y: row {row} is {labels[row]!r}, which is none of the classes "
+                f"y: row {row} is {labels.tolist()[row]!r}, which is none of the classes "
                 f"{_listed(self.classes)}; correct it, or begin again with all classes (fit, or "
                 "partial_fit(..., classes=...))"
             )

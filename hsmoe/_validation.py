@@ -293,7 +293,10 @@ def read_labels(
             y = y.to_numpy()
     if isinstance(y, str | bytes | dict | set) or y is None:
         raise ValueError(f"y is a {type(y).__name__}; pass an array of class labels")
-    labels = np.ma.asanyarray(y).filled(np.nan) if np.ma.isMaskedArray(y) else np.asarray(y)
+    if isinstance(y, np.ma.MaskedArray):
+        labels = y.astype(object).filled(None)
+    else:  # a list may mix types, which an array would make text of
+        labels = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:

@@ -50,8 +50,15 @@ std::vector<std::uint64_t> seeds(const EngineConfig& c) {
 }
 
 template <int W>
+EngineState run(const Data& data, const EngineConfig& c, int jobs, int chunk, std::vector<double>* crps);
+
+template <int W>
 EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector<double>* crps = nullptr) {
-  const EngineConfig c = config(retain);
+  return run<W>(data, config(retain), jobs, chunk, crps);
+}
+
+template <int W>
+EngineState run(const Data& data, const EngineConfig& c, int jobs, int chunk, std::vector<double>* crps) {
   auto engine = make_engine<W>(c, seeds(c));
   std::vector<double> scores(data.n);
   for (int i = 0; i < data.n; i += chunk) {
@@ -62,6 +69,28 @@ EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector
   }
   if (crps) *crps = scores;
   return engine->state();
+}
+
+// Every other kind of expert, with targets of its own made of those of the data.
+struct Kind {
+  ExpertOptions options;
+  double (*target)(double);
+};
+
+std::vector<Kind> kinds() {
+  StudentOptions student;
+  student.shape_grid = {2.5, 5, 10};
+  LogitOptions logit;
+  logit.n_classes = 3;
+  logit.offset = {0.3, -0.2};
+  BinomialOptions binomial;
+  binomial.n_trials = 4;
+  NegativeBinomialOptions count;
+  count.shape_grid = {0.5, 2, 8};
+  const auto real = [](double y) { return y; };
+  const auto coarse = [](double y) { return std::fmin(std::fmax(std::floor(y + 1), 0.0), 2.0); };
+  return {{student, real}, {LaplaceOptions{}, real}, {logit, coarse}, {binomial, coarse},
+          {count, [](double y) { return std::floor(std::exp(0.5 * y + 0.5)); }}};
 }
 
 bool same(const EngineState& a, const EngineState& b) {
@@ -138,6 +167,34 @@ int main() {
     CHECK(crps[0] == crps[1]);
     CHECK(crps[0] == crps[2]);
   }
+  for (const Kind& kind : kinds())
+    for (Index retain : {Index(0), Index(30)}) {
+      Data other = data;
+      other.n = 70;
+      for (double& y : other.y) y = kind.target(y);
+      EngineConfig c = config(retain);
+      c.expert = kind.options;
+      std::vector<double> crps[3];
+      const EngineState reference = run<1>(other, c, 1, other.n, &crps[0]);
+      CHECK(reference.resampling_log.size() > 3);
+      CHECK(same(reference, run<2>(other, c, 2, 7, &crps[1])));
+      CHECK(same(reference, run<8>(other, c, 3, 1, &crps[2])));
+      CHECK(crps[0] == crps[1]);
+      CHECK(crps[0] == crps[2]);
+      // A target that the experts cannot have is refused, and nothing has moved.
+      auto engine = make_engine<4>(c, seeds(c));
+      engine->set_state(reference);
+      std::vector<double> bad(other.y.begin(), other.y.begin() + 5);
+      bad[3] = 0.5;
+      if (kind.target(0.5) == 0.5) continue;
+      bool thrown = false;
+      try {
+        engine->learn({5, other.X.data(), other.X.data(), bad.data()}, 1, {}, nullptr, {});
+      } catch (const InvalidArgument&) {
+        thrown = true;
+      }
+      CHECK(thrown && same(reference, engine->state()));
+    }
   for (int n = 1; n <= 60; ++n) {  // after each of the rows that may end in an exchange
     Data young;
     young.n = n;

@@ -160,14 +160,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("retain", [None, 0, 2])
-@pytest.mark.parametrize("case", CASES)
+# Rows are frozen where no shape is learned, of which they would speak as of their time.
+FROZEN = ("two classes", "laplace", "counts of known dispersion")
+
+
+@pytest.mark.parametrize(
+    ("case", "retain"),
+    [*((case, retain) for case in CASES for retain in (0, None)), *((case, 2) for case in FROZEN)],
+)
 def test_mean_evidence_equals_the_sum_over_all_allocations(case, retain):
     estimator, expert, X, y, evidence = CASES[case]
-    if retain == 2 and case in ("counts", "student"):
-        pytest.skip(
-            "frozen rows speak of a shape that is learned at the coefficients of their time"
-        )
     design = np.c_[np.ones(len(X)), X]
     constant = estimator is hsmoe.HSMoERegressor
     cache = {}
@@ -205,7 +207,7 @@ def test_mean_evidence_equals_the_sum_over_all_allocations(case, retain):
             model.partial_fit(X[i : i + 1], y[i : i + 1], **more)
         ratios.append(np.exp(model.log_evidence_ - exact))
     error = np.std(ratios) / np.sqrt(len(ratios))
-    assert error < 0.03
+    assert error < (0.03 if retain == 0 else 0.07)  # scans are dear; Geweke tests their kernels
     assert abs(np.mean(ratios) - 1.0) < 4.5 * error
 
 

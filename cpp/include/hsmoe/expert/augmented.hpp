@@ -127,7 +127,7 @@ class AugmentedExpert final : public Expert<W> {
     add_augmented(state, stride(), nullptr, 0, rows, expert, state + W * sum_part(), stride(), rng, mask, work);
     for (int k = 0; k < K_; ++k) {
       const Mask<W> chosen = mask & (z == Lane<W>(double(k)));
-      if (any(chosen)) move(state + W * Index(k) * stride(), d_ <= widest_block, rng, chosen, work);
+      if (any(chosen)) move(state + W * Index(k) * stride(), d_ <= options_.widest_block, rng, chosen, work);
     }
   }
   void renew(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
@@ -216,7 +216,6 @@ class AugmentedExpert final : public Expert<W> {
  private:
   static constexpr int most = RowBlock::most;
   static constexpr double smallest_b0 = 1e-12;  // as for the Gaussian expert
-  static constexpr int widest_block = 16;       // columns up to which a row is followed by a block draw
 
   struct Batch {
     int n;

@@ -68,15 +68,17 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   constexpr int widest = 20000;
   if (c.expert_dim > widest) detail::invalid("Engine", "expert_dim", c.expert_dim, "at most 20000: choose fewer expert_features");
   if (c.gate_dim > widest) detail::invalid("Engine", "gate_dim", c.gate_dim, "at most 20000: choose fewer gate_features");
+  const auto* logit = std::get_if<LogitOptions>(&c.expert);
+  const double regressions = logit ? logit->n_classes - 1 : 1;  // of an expert
   const double doubles = double(c.n_islands) * (c.n_particles + W) * c.n_experts *
-                         ((0.5 * c.expert_dim + 2) * (c.expert_dim + 1) * (c.retain > 0 ? 2 : 1) +
+                         (regressions * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) * (c.retain > 0 ? 2 : 1) +
                           (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) * (c.retain > 0 ? 2 : 1));
   if (doubles > 2e9 && doubles * 8 > 0.9 * physical_memory())
     throw InvalidArgument("Engine: " + std::to_string(c.n_islands) + " islands of " + std::to_string(c.n_particles) +
                           " particles with " + std::to_string(c.n_experts) + " experts over " + std::to_string(c.expert_dim) +
                           " columns need about " + std::to_string(Index(doubles * 8 / 1e9)) +
                           " GB, more than this machine has: choose fewer particles, experts or columns");
-  if (double(c.n_experts) * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) > 2e9 ||
+  if (double(c.n_experts) * regressions * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) > 2e9 ||
       double(c.n_experts) * (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) > 2e9)
     throw InvalidArgument("Engine: a particle of " + std::to_string(c.n_experts) + " experts over " +
                           std::to_string(c.expert_dim) + " columns is too large: choose fewer experts or columns");

@@ -13,7 +13,7 @@ from ._scaling import Scaling
 from ._state import LearnedState
 from ._targets import ClassTarget
 
-__all__ = ["summarise"]
+__all__ = ["predictors", "summarise"]
 
 _MAX_FEATURES = 12  # columns of the coefficient table
 _MAX_NAME = 24
@@ -73,7 +73,7 @@ def _experts(state: LearnedState, engine: Engine, scaling: Scaling) -> list[str]
     effect = np.asarray(particle["coefficients"]).reshape(-1, len(names))[:, 1:]
     effect = np.abs(effect).max(axis=0)
     shown = np.sort(np.argsort(-effect, kind="stable")[:_MAX_FEATURES]) + 1
-    unit, of_predictor = _predictors(state)
+    unit, of_predictor = predictors(state)
     extra = {name: v for name, v in (("noise sd", noise), (unit.shape, shape)) if _known(v)}
     lines = [f"experts of the heaviest particle ({unit.coefficients})"]
     for m, title in enumerate(of_predictor):
@@ -112,7 +112,7 @@ _UNITS = {
 }
 
 
-def _predictors(state: LearnedState) -> tuple[_Units, list[str]]:
+def predictors(state: LearnedState) -> tuple[_Units, list[str]]:
     """Return units, and what each linear predictor of an expert is about."""
     unit = _UNITS[state.settings.kind]
     if isinstance(state.settings.expert, BinomialExpert):

@@ -3,6 +3,7 @@
 //     data given parameters -> one cycle of scans, or rows learned in passing one after the other
 // is repeated, and data and parameters must keep their joint law: the log likelihood is among the functions.  Data are
 // simulated by code of the test's own, from the reported parameters.  At most 40 test functions a case, 15 cases: |z| < 5 has a false-alarm rate below 2e-4 in all.  Every deliberate fault must be noticed.
+#include <string>
 #include <vector>
 
 #include <hsmoe/filter/make_engine.hpp>
@@ -271,7 +272,7 @@ void frozen_sums_are_the_sums(const ExpertOptions& options) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {  // argument: the name of one case
   StudentOptions student;
   student.a0 = 3;
   student.b0 = 0.5;
@@ -305,6 +306,7 @@ int main() {
                                    {"negative binomial", count, {F::stale_predictor, F::counted_thrice, F::shape_fourfold, F::stale_omega}}};
   const int chains = 12000, steps = 8;
   for (const Case& c : cases) {
+    if (argc > 1 && std::string(argv[1]) != c.name) continue;
     const double scan = largest_z(c.options, F::none, chains, steps, false);
     const double passing = largest_z(c.options, F::none, 2 * chains, 1, true);
     ExpertOptions sweeping = c.options;

@@ -294,7 +294,8 @@ def read_labels(
     if isinstance(y, str | bytes | dict | set) or y is None:
         raise ValueError(f"y is a {type(y).__name__}; pass an array of class labels")
     if isinstance(y, np.ma.MaskedArray):
-        labels: NDArray[Any] = np.where(np.ma.getmaskarray(y), None, y.data.astype(object))
+        labels = np.array(y.data, dtype=object)
+        labels[np.ma.getmaskarray(y)] = None
     else:  # a list may mix types, which an array would make text of
         labels = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
     if labels.ndim == 2 and labels.shape[1] == 1:

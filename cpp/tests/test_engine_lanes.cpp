@@ -87,6 +87,8 @@ std::vector<Kind> kinds() {
   binomial.n_trials = 4;
   NegativeBinomialOptions count;
   count.shape_grid = {0.5, 2, 8};
+  count.intercept_variance = 1.0;  // means of 1e8 would make the CRPS of every row a long quadrature
+  count.coefficient_variance = 0.5;
   const auto real = [](double y) { return y; };
   const auto coarse = [](double y) { return std::fmin(std::fmax(std::floor(y + 1), 0.0), 2.0); };
   return {{student, real}, {LaplaceOptions{}, real}, {logit, coarse}, {binomial, coarse},

@@ -22,6 +22,7 @@ import numpy as np
 from ._checks import check_integer, check_number
 from ._core_protocol import FloatArray
 from ._draws import StandardRows, choose_draws, retained_rows
+from ._experts import GaussianExpert
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import resolve_n_jobs
@@ -251,6 +252,11 @@ def merge_experts(
         given, absent = ("X", "y") if y is None else ("y", "X")
         raise ValueError(f"{given} was given without {absent}; pass both, or neither")
     state, engine, scaling = model._view()
+    if not isinstance(state.settings.expert, GaussianExpert):
+        raise ValueError(
+            f"model has experts of the kind {state.settings.expert!r}; merge_experts takes moments "
+            "of Gaussian experts: use a model with expert='gaussian'"
+        )
     if X is None:
         rows, more = retained_rows(engine), None
     else:

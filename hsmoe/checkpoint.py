@@ -26,7 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import CheckpointError
-from ._experts import GaussianExpert
+from ._experts import (
+    BinomialExpert,
+    GaussianExpert,
+    LaplaceExpert,
+    LogitExpert,
+    NegativeBinomialExpert,
+    StudentExpert,
+)
 from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 
@@ -40,7 +47,17 @@ _METADATA = "meta.json"
 
 _PARTS = {
     part.__name__: part
-    for part in (GaussianExpert, HorseshoePrior, NormalPrior, PaperHorseshoePrior)
+    for part in (
+        BinomialExpert,
+        GaussianExpert,
+        HorseshoePrior,
+        LaplaceExpert,
+        LogitExpert,
+        NegativeBinomialExpert,
+        NormalPrior,
+        PaperHorseshoePrior,
+        StudentExpert,
+    )
 }
 
 

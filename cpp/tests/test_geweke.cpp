@@ -102,7 +102,7 @@ struct Chain {
         RowBlock rows;
         rows.n = 1;
         rows.xy[0] = xy;
-        expert.absorb(sums.data(), rows, &allocation[i], one);
+        expert.absorb(sums.data(), nullptr, rows, &allocation[i], draw.data(), 0, rng, one, work.data());
       }
     }
     gate.load_sums(gate_state.data(), nullptr, all);
@@ -117,7 +117,7 @@ struct Chain {
     }
     gate.absorb(gate_state.data(), nullptr, rows, told, memos, rng, all, work.data());
     gate.renew(gate_state.data(), rng, all, work.data());
-    expert.rebuild(expert_state.data(), sums.data(), draw.data(), rng, all, work.data());
+    expert.rebuild(expert_state.data(), sums.data(), draw.data(), 0, rng, all, work.data());
     if (exchange) {
       Lane<W> first, second, sides[2 * n];
       const Mask<W> accepted =

@@ -56,6 +56,7 @@ class ParticleFilter final : public Engine {
   void cdf(const Rows& rows, int n_jobs, double* out) const override;
   void log_density(const Rows& rows, int n_jobs, double* out) const override;
   void crps(const Rows& rows, int n_jobs, double* out) const override;
+  void class_proba(const Rows& rows, int n_jobs, double* out) const override;
   void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const override;
   void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const override;
   void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const override;
@@ -75,6 +76,8 @@ class ParticleFilter final : public Engine {
   Index n_rows() const override { return n_rows_; }
   Index n_bytes() const override;
   int n_splits() const override { return gate_->n_splits(); }
+  int n_coefficients() const override { return expert_->coefficients(); }
+  int n_classes() const override { return law_->n_classes(); }
   const EngineConfig& config() const override { return config_; }
   EngineState state() const override;
   void set_state(const EngineState& state) override;
@@ -96,10 +99,12 @@ class ParticleFilter final : public Engine {
   // Scratch of one thread.
   struct Scratch {
     AlignedVector<double> lanes;
+    AlignedVector<double> forecast;  // fields of the K components
     AlignedVector<double> allocation;
     std::vector<double> uu;
   };
 
+  void check_targets(const Rows& rows) const;
   Row row_at(const Rows& rows, Index i, std::vector<double>& uu) const;
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
@@ -121,7 +126,7 @@ class ParticleFilter final : public Engine {
   double share_out(const std::vector<double>& growth);
   std::vector<double> pooled_weights() const;
   std::vector<Scratch> scratches(int n_threads) const;
-  template <class PerRow>  // per_row(row index, mixture view, workspace)
+  template <class PerRow>  // per_row(row index, component view, workspace)
   void for_each_forecast(const Rows& rows, int n_jobs, PerRow&& per_row) const;
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
@@ -136,6 +141,7 @@ class ParticleFilter final : public Engine {
   EngineConfig config_;
   std::unique_ptr<Expert<W>> expert_;
   std::unique_ptr<Gate<W>> gate_;
+  std::unique_ptr<PredictiveLaw> law_;
   Population population_;
   Index n_rows_ = 0;
   std::vector<ResamplingEvent> resampling_log_;

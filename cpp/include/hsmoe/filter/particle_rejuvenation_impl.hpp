@@ -65,8 +65,8 @@ void ParticleFilter<W>::plan_sweeps() {
 /// scan_rows rows.
 template <int W>
 Index ParticleFilter<W>::scans_over(Index begin, Index end) const {
-  const Index young = begin == 0 ? (config_.scan_rows + end - 1) / end : 1;
-  return std::max<Index>(config_.n_scans, young);
+  const Index young = begin == 0 ? (config_.scan_rows + end - 1) / end : 1, stages = expert_->stages();
+  return (std::max<Index>(config_.n_scans, young) + stages - 1) / stages * stages;  // whole cycles
 }
 
 /// Whether the particles of a block propose after a scan that two experts change places: while every row is
@@ -137,7 +137,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   if (!sweep_[island] && !resampled_[island]) return;
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*log_f = lanes, *g = lanes + K, *mass = lanes + 2 * K, *memo = lanes + 6 * K,
+  Lane<W>*log_f = lanes, *g = lanes + K, *mass = lanes + 2 * K, *memo = lanes + 4 * K,
          *work = memo + memo_rows() * gate_->memo_lanes(),
          *draw = work + std::max(expert_->work_lanes(), gate_->work_lanes());
   double* state = population_.store.block(block);
@@ -146,7 +146,8 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   std::uint64_t* stream = population_.streams.data() + block * 4 * W;
   Stream<W> rng = Stream<W>::load(stream);
 
-  if (!sweep_[island]) {  // nothing retained: phi and the scales alone
+  if (!sweep_[island]) {  // nothing retained: what is drawn given the statistics alone
+    expert_->renew(state, rng, mask, work);
     gate_->renew(gate_state, rng, mask, work);
     rng.store(stream);
     return;
@@ -168,6 +169,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
   for (Index scan = 0; scan < n_scans; ++scan) {
     const bool last = scan + 1 == n_scans;
+    const int stage = int((n_scans - 1 - scan) % expert_->stages());
     expert_->draw_parameters(state, rng, mask, draw, work);
     if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
     else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);
@@ -180,16 +182,15 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       for (int t = 0; t < rows.n; ++t) {
         const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
         expert_->parameter_log_density(draw, row, log_f);
-        share(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 5 * K);
+        share(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 3 * K);
         z[t] = draw_allocation(mass, rng, mask);
       }
-      expert_->absorb(expert_sums, rows, z, mask);
-      if (freezing) expert_->absorb(frozen_expert, rows, z, mask);
+      expert_->absorb(expert_sums, freezing ? frozen_expert : nullptr, rows, z, draw, stage, rng, mask, work);
       gate_->absorb(gate_state, freezing ? frozen_gate : nullptr, rows, z, memo, rng, mask, work);
       i += rows.n;
     }
     gate_->renew(gate_state, rng, mask, work);
-    expert_->rebuild(state, expert_sums, draw, rng, mask, work);
+    expert_->rebuild(state, expert_sums, draw, stage, rng, mask, work);
     if (exchanging && last)
       exchange_experts(state, end, allocation, rng, mask, g, memo, work);
   }

@@ -312,8 +312,7 @@ def test_three_of_six(fitted):
     merged = merge_experts(fitted)
     assert merged.n_experts == 3 and merged.posterior[2] > 0.8
     assert merged.posterior.sum() == pytest.approx(1.0)
-    # The criterion is known to count too many (docs/statistics.md), never too few.
-    assert merged.n_experts_by_criterion >= 3
+    assert merged.n_experts_by_criterion == 3
     reduced = merged.reduced()
     assert reduced.n_experts == 3
     np.testing.assert_allclose(reduced.routing.sum(axis=1), 1.0)

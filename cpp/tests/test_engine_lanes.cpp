@@ -165,7 +165,9 @@ void far_row() {
   c.tree = {0, 1, 2};
   c.leaves = {0, 1};
   c.gate_prior = NormalPriorOptions{1e4, 1.5};
-  c.expert.b0_shape = 0.0;
+  GaussianOptions expert;
+  expert.b0_shape = 0.0;
+  c.expert = expert;
   auto engine = make_engine<W>(c, seeds(c));
   std::vector<std::uint64_t> words = {5, 6, 7, 8};
   Stream<1> rng = Stream<1>::load(words.data());

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,7 +39,7 @@ __all__ = ["OnlineMixture"]
 Self = TypeVar("Self", bound="OnlineMixture")
 
 
-class OnlineMixture(ParameterMixin):
+class OnlineMixture(ParameterMixin, ABC):
     """A Bayesian mixture of experts that learns row by row."""
 
     n_experts: Any
@@ -205,9 +206,9 @@ class OnlineMixture(ParameterMixin):
         rows = self._read_rows(X, y, state.target, (state.names, state.n_features))
         return state, rows
 
+    @abstractmethod
     def _new_target(self, y: Any) -> Target:
         """Return what is to be predicted, for a model that has not seen a row."""
-        raise NotImplementedError
 
     def _read_target(
         self, y: Any, n_rows: int, target: Target

@@ -268,3 +268,11 @@ def test_parameters_follow_scikit_learn():
         "coefficient_variance=2.0))"
     )
     assert model.set_params(n_experts=2).n_experts == 2
+
+
+@pytest.mark.parametrize("kind", [HSMoEClassifier, hsmoe.HSMoECountRegressor])
+def test_defaults_are_those_of_the_regressor(kind):
+    own, regressor = kind().get_params(), hsmoe.HSMoERegressor().get_params()
+    assert list(own) == list(regressor)
+    assert own.pop("expert") != regressor.pop("expert")
+    assert own == regressor

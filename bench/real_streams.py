@@ -116,10 +116,10 @@ def mcycle() -> Stream:
     return _prepare(table["accel"], {"times": table["times"]}, warmup=30)
 
 
-def synth3() -> Stream:
+def synth3(n: int = 10_000) -> Stream:
     """Three linear regimes of noise 0.4, 0.8 and 0.25 under a softmax of two features."""
     rng = np.random.default_rng(0)
-    n, d = 10_000, 6
+    d = 6
     X = rng.normal(size=(n, d))
     slopes = rng.normal(size=(3, d + 1)) * 1.5
     logits = np.c_[3 * X[:, 0] - 0.5, 3 * X[:, 1], np.zeros(n)]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from real_streams import STREAMS, Stream
+from real_streams import STREAMS, Stream, synth3
 
 import hsmoe
 
@@ -139,7 +139,8 @@ def long(options: Options) -> None:
     """The same on streams that are longer than what is retained."""
     print(f"retain=2000, forgetting=1; {options}\n")
     streams = {
-        "synth3, 10,000 rows": STREAMS["synth3"](),
+        "synth3, 10,000 rows": synth3(),
+        "synth3, 20,000 rows": synth3(20_000),
         "three regimes, 20,000 rows": Stream(*three_regimes(0, 20_000), 0),
     }
     evidence_table(options, streams, n_experts=4, retain=2000, forgetting=1.0)

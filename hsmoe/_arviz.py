@@ -84,7 +84,7 @@ def posterior_draws(
     )
     by_expert, chains, share = draws.by_expert, draws.chains, draws.share
     order, chosen = draws.order, draws.particles
-    n_islands, n_particles = settings.n_islands, settings.n_particles
+    n_islands, n_particles = settings.n_islands, engine.n_particles
     expert_columns, gate_columns = state.columns("expert"), state.columns("gate")
     nowhere = np.empty((0, 1 + len(expert_columns))), np.empty((0, 1 + len(gate_columns)))
     X, U, target = (*nowhere, None) if rows is None else (rows.expert, rows.gate, rows.target)

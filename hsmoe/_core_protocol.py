@@ -81,6 +81,10 @@ class Engine(Protocol):
     ) -> dict[str, NDArray[Any]]:
         """Draw parameters from particles, and the terms of their mixtures at rows."""
 
+    @property
+    def n_particles(self) -> int:
+        """Of an island, now."""
+
     def log_weight(self) -> FloatArray: ...
 
     def log_share(self) -> FloatArray: ...
@@ -115,6 +119,8 @@ class EngineFactory(Protocol):
         n_scans: int,
         scan_rows: int,
         exchange_rows: int,
+        early_particles: int = 0,
+        early_rows: int = 0,
         forgetting: FloatArray,
         pool_memory: float,
         seeds: SeedArray,

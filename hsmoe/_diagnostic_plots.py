@@ -290,8 +290,9 @@ def plot_resampling(model: HSMoERegressor) -> Figure:
             color=COLOURS[island] if coloured else MAIN,
             label=f"island {island}",
         )
+    most = max(n_particles, int(np.max(resampling["unique"], initial=0)))
     above.axhline(n_particles, color="0.5", linewidth=1, linestyle="--")
-    above.set_ylim(0.0, 1.1 * n_particles)
+    above.set_ylim(0.0, 1.1 * most)
     count = len(resampling["row"])
     plain(above, f"Resamplings ({count:,})", "", f"distinct ancestors of {n_particles:,}")
     if coloured:

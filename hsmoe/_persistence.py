@@ -138,7 +138,7 @@ def _restore_state(
         if name.startswith(_ENGINE)
     }
     # The engine takes its memory when it is made, so do not believe a size the file does not hold.
-    n_particles = settings.n_islands * settings.n_particles
+    n_particles = settings.n_islands * settings.n_particles  # at least
     width = 1 + len(state.columns("expert")) + len(state.columns("gate"))
     stored_bytes = sum(a.nbytes for a in engine_arrays.values())
     if 4 * n_particles * settings.n_experts * width > stored_bytes:

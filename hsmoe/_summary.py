@@ -40,7 +40,7 @@ def summarise(
     evidence = f"{log_evidence:.2f}"
     if not math.isnan(log_evidence_se):
         evidence += f" (Monte Carlo standard error {log_evidence_se:.2f})"
-    total = settings.n_particles * settings.n_islands
+    total = engine.n_particles * settings.n_islands
     islands = f" on {settings.n_islands} islands" if settings.n_islands > 1 else ""
     resamplings = len(engine.resampling_log()["row"])
     lines = [

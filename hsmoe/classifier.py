@@ -72,8 +72,8 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
     def __init__(
         self,
         n_experts: Any = 6,
-        n_particles: Any = 64,
-        n_islands: Any = 8,
+        n_particles: Any = 128,
+        n_islands: Any = 4,
         gate: Any = "balanced",
         gate_prior: Any = "horseshoe",
         expert: Any = "logit",

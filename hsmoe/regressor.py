@@ -119,8 +119,8 @@ class HSMoERegressor(OnlineMixture):
     def __init__(
         self,
         n_experts: Any = 6,
-        n_particles: Any = 64,
-        n_islands: Any = 8,
+        n_particles: Any = 128,
+        n_islands: Any = 4,
         gate: Any = "balanced",
         gate_prior: Any = "horseshoe",
         expert: Any = "gaussian",

@@ -103,18 +103,20 @@ PhiKernel phi_kernel(const std::string& name) {
 std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int expert_dim, int gate_dim,
                               const Indices& tree, const Indices& leaves, const py::dict& gate_prior,
                               const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_scans, Index scan_rows,
-                              Index exchange_rows,
+                              Index exchange_rows, int early_particles, Index early_rows,
                               const Doubles& forgetting, double pool_memory, const Words& seeds) {
   check_at_least("Engine", "n_experts", n_experts, 1);
   check_at_least("Engine", "n_particles", n_particles, 1);
   check_at_least("Engine", "n_islands", n_islands, 1);
   check_shape("Engine", "tree", tree, {n_experts - 1, 3});
   check_shape("Engine", "leaves", leaves, {n_experts});
-  check_shape("Engine", "seeds", seeds, {Index(n_islands) * (n_particles + 1), 4});
   EngineConfig c;
   c.n_experts = n_experts;
   c.n_particles = n_particles;
   c.n_islands = n_islands;
+  c.early_particles = early_particles;
+  c.early_rows = early_rows;
+  check_shape("Engine", "seeds", seeds, {Index(n_islands) * (c.first_particles() + 1), 4});
   c.expert_dim = expert_dim;
   c.gate_dim = gate_dim;
   c.tree.assign(tree.data(), tree.data() + tree.size());
@@ -272,7 +274,7 @@ py::dict draw(const Engine& e, const Indices& particles, const Words& seeds, con
 py::dict get_state(const Engine& e) {
   const Reading reading(e);
   const EngineState s = e.state();
-  const Index R = e.config().n_islands, N = e.config().n_particles;
+  const Index R = e.config().n_islands, N = e.n_particles();
   py::dict out;
   for (auto item : log_dict(s.resampling_log)) out[py::str("resampling_" + item.first.cast<std::string>())] = item.second;
   for (auto item : log_dict(s.sweep_log)) out[py::str("sweep_" + item.first.cast<std::string>())] = item.second;
@@ -345,7 +347,8 @@ void bind_engine(py::module_& m) {
   py::class_<Engine>(m, "Engine", py::module_local())
       .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
            "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "retain"_a = Index(0),
-           "n_scans"_a = 1, "scan_rows"_a = Index(0), "exchange_rows"_a = Index(0), "forgetting"_a = Doubles(0),
+           "n_scans"_a = 1, "scan_rows"_a = Index(0), "exchange_rows"_a = Index(0), "early_particles"_a = 0, "early_rows"_a = Index(0),
+           "forgetting"_a = Doubles(0),
            "pool_memory"_a = 1.0, "seeds"_a)
       .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
         return learn(e, X, U, y, n_jobs, nullptr);
@@ -431,7 +434,7 @@ void bind_engine(py::module_& m) {
       .def("draw", &draw, "particles"_a, "seeds"_a, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
       .def("log_weight", [](const Engine& e) {
         const Reading reading(e);
-        return to_array(e.log_weight(), {e.config().n_islands, e.config().n_particles});
+        return to_array(e.log_weight(), {e.config().n_islands, e.n_particles()});
       })
       .def("log_share", [](const Engine& e) {
         const Reading reading(e);
@@ -458,6 +461,7 @@ void bind_engine(py::module_& m) {
         return to_array(v, {Index(v.size())});
       })
       .def_property_readonly("n_rows", &Engine::n_rows)
+      .def_property_readonly("n_particles", &Engine::n_particles)
       .def_property_readonly("nbytes", &Engine::n_bytes);
 }
 

@@ -38,6 +38,7 @@ EngineConfig config(Index retain) {
   c.retain = retain;
   if (retain > 0) c.forgetting = {0.99, 1.0};
   if (retain > 0) c.pool_memory = 0.99;
+  if (retain > 0) c.early_particles = 45, c.early_rows = 37;
   c.exchange_rows = retain ? 60 : 0;
   std::get<GaussianOptions>(c.expert).b0_shape = retain ? 1.0 : 0.0;
   return c;
@@ -45,7 +46,7 @@ EngineConfig config(Index retain) {
 
 std::vector<std::uint64_t> seeds(const EngineConfig& c) {
   std::vector<std::uint64_t> s;
-  for (int i = 0; i < c.n_islands * (c.n_particles + 1) * 4; ++i) s.push_back(0x9e3779b97f4a7c15ull * std::uint64_t(i + 1));
+  for (int i = 0; i < c.n_islands * (c.first_particles() + 1) * 4; ++i) s.push_back(0x9e3779b97f4a7c15ull * std::uint64_t(i + 1));
   return s;
 }
 

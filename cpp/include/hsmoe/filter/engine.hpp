@@ -1,6 +1,7 @@
 // The face of the engine: plain doubles in and out, no lanes.  ParticleFilter<W> implements it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <limits>
@@ -28,8 +29,14 @@ struct EngineConfig {
   int n_scans = 1;          // Gibbs scans at a rejuvenation, at least
   Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
   Index exchange_rows = 0;  // rows that proposals to exchange experts visit, a particle and rejuvenation
+  int early_particles = 0;  // particles of an island until early_rows rows are learned, if more than n_particles
+  Index early_rows = 0;
   std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)
   double pool_memory = 1.0;        // once rows are frozen, islands are pooled by evidence that decays so much a row
+
+  int first_particles() const { return early_rows > 0 ? std::max(early_particles, n_particles) : n_particles; }
+  /// Particles of an island that has learned so many rows.
+  int particles_after(Index n_rows) const { return n_rows < early_rows ? first_particles() : n_particles; }
 };
 
 /// n rows of designs with their leading ones, row-major.
@@ -157,6 +164,7 @@ class Engine {
   virtual const std::vector<ResamplingEvent>& resampling_log() const = 0;
   virtual const std::vector<SweepEvent>& sweep_log() const = 0;
   virtual Index n_rows() const = 0;
+  virtual Index n_particles() const = 0;  // of an island, now
   virtual Index n_bytes() const = 0;
   virtual int n_splits() const = 0;
   virtual int n_coefficients() const = 0;  // of one expert
@@ -168,7 +176,7 @@ class Engine {
   virtual void set_state(const EngineState& state) = 0;
 };
 
-/// seeds: (islands, particles + 1, 4) words.
+/// seeds: (islands, particles + 1, 4) words, for as many particles as there are at first.
 template <int W>
 std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
 

@@ -70,11 +70,11 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   if (c.gate_dim > widest) detail::invalid("Engine", "gate_dim", c.gate_dim, "at most 20000: choose fewer gate_features");
   const auto* logit = std::get_if<LogitOptions>(&c.expert);
   const double regressions = logit ? logit->n_classes - 1 : 1;  // of an expert
-  const double doubles = double(c.n_islands) * (c.n_particles + W) * c.n_experts *
+  const double doubles = double(c.n_islands) * (c.first_particles() + W) * c.n_experts *
                          (regressions * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) * (c.retain > 0 ? 2 : 1) +
                           (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) * (c.retain > 0 ? 2 : 1));
   if (doubles > 2e9 && doubles * 8 > 0.9 * physical_memory())
-    throw InvalidArgument("Engine: " + std::to_string(c.n_islands) + " islands of " + std::to_string(c.n_particles) +
+    throw InvalidArgument("Engine: " + std::to_string(c.n_islands) + " islands of " + std::to_string(c.first_particles()) +
                           " particles with " + std::to_string(c.n_experts) + " experts over " + std::to_string(c.expert_dim) +
                           " columns need about " + std::to_string(Index(doubles * 8 / 1e9)) +
                           " GB, more than this machine has: choose fewer particles, experts or columns");
@@ -87,6 +87,8 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   check_at_least("Engine", "n_scans", c.n_scans, 1);
   check_at_least("Engine", "exchange_rows", c.exchange_rows, Index(0));
   check_at_least("Engine", "scan_rows", c.scan_rows, Index(0));
+  check_at_least("Engine", "early_particles", c.early_particles, 0);
+  check_at_least("Engine", "early_rows", c.early_rows, Index(0));
   check_between("Engine", "pool_memory", c.pool_memory, 1e-3, 1.0);
   for (double rate : c.forgetting) check_between("Engine", "forgetting", rate, 1e-3, 1.0);
   for (double rate : c.forgetting)

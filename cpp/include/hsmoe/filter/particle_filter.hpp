@@ -5,6 +5,7 @@
 //   3. propagate:  z ~ Cat(g_k f_k) with the phi that entered the weight; then the expert z and the gate
 //                  learn the row, and phi and the scales are refreshed
 //   4. rejuvenate: in an island that resampled, Gibbs scans of every particle over the retained rows
+//   5. thin:       after early_rows rows systematic resampling leaves n_particles of the early_particles of an island
 //
 // Rejuvenation revises what plain particle learning never does, the old allocations z and omega.  A scan
 // draws the expert parameters from the statistics, then for each retained row z given them and phi, and omega
@@ -13,6 +14,9 @@
 // join the frozen sums, so no particle stores a history.  While all rows are retained a Metropolis-Hastings step also
 // proposes that two experts change their places in the tree of the gate: where regimes sit at the wrong leaves the
 // evidence suffers by tens of nats, and moves of single rows do not mend that.  A scan is forced when 2 * retain rows have gathered.
+//
+// Most of the variance of log Z comes from the first rows, when few of them tell the regimes apart: more particles cost
+// little there, for the rows are few, and the estimate of Z stays unbiased, for so does resampling to any number.
 //
 // Islands are pooled by their evidence, share_r ~ Z_r, so that log Z = log mean_r Z_r.  Where islands differ in
 // how fast they forget, the evidence that shares them decays too, as in dynamic model averaging (Raftery,
@@ -74,6 +78,7 @@ class ParticleFilter final : public Engine {
   const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
   const std::vector<SweepEvent>& sweep_log() const override { return sweep_log_; }
   Index n_rows() const override { return n_rows_; }
+  Index n_particles() const override { return population_.store.particles(); }
   Index n_bytes() const override;
   int n_splits() const override { return gate_->n_splits(); }
   int n_coefficients() const override { return expert_->coefficients(); }
@@ -96,6 +101,11 @@ class ParticleFilter final : public Engine {
     std::vector<Index> frozen_until;  // by island: rows before are in the frozen sums
     std::vector<Index> swept_at;      // by island: row of the last scan
   };
+  // Of the row in flight, made by weigh, read by propagate.
+  struct InFlight {
+    AlignedVector<double> memory;            // by block: K lanes of cumulative g_k f_k, then the memo of the gate
+    std::vector<double> increment, weight;   // (islands, particles)
+  };
   // Scratch of one thread.
   struct Scratch {
     AlignedVector<double> lanes;
@@ -104,7 +114,12 @@ class ParticleFilter final : public Engine {
     std::vector<double> uu;
   };
 
+  ParticleStore<W> empty_store(Index n_particles) const;
+  InFlight in_flight(Index n_particles) const;
   void check_targets(const Rows& rows) const;
+  void learn_run(const Rows& rows, Index first, Index last, ThreadPool& pool, std::vector<Scratch>& scratch,
+                 const LearnPath& path, const ForecastPath* forecast, const Poll& poll);
+  void thin();
   Row row_at(const Rows& rows, Index i, std::vector<double>& uu) const;
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
@@ -120,9 +135,8 @@ class ParticleFilter final : public Engine {
   bool exchanges(Index block, Index begin, Index end, Index freeze) const;
   void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* g,
                         Lane<W>* memo, Lane<W>* work) const;
-  Index n_particles() const { return config_.n_particles; }
   Index n_islands() const { return config_.n_islands; }
-  double* weights_of(Index island) { return weight_.data() + island * n_particles(); }
+  double* weights_of(Index island) { return in_flight_.weight.data() + island * n_particles(); }
   double share_out(const std::vector<double>& growth);
   std::vector<double> pooled_weights() const;
   std::vector<Scratch> scratches(int n_threads) const;
@@ -136,7 +150,7 @@ class ParticleFilter final : public Engine {
   Index scans_over(Index begin, Index end) const;
   int memo_rows() const { return config_.retain ? RowBlock::most : 1; }
   Index memo_offset() const { return config_.n_experts; }
-  double* memory(Index block) { return memory_.data() + block * memory_lanes_ * W; }
+  double* memory(Index block) { return in_flight_.memory.data() + block * memory_lanes_ * W; }
 
   EngineConfig config_;
   std::unique_ptr<Expert<W>> expert_;
@@ -147,10 +161,8 @@ class ParticleFilter final : public Engine {
   std::vector<ResamplingEvent> resampling_log_;
   std::vector<SweepEvent> sweep_log_;
 
-  // Of the row in flight, made by weigh, read by propagate: K lanes of cumulative g_k f_k, then the memo of the gate.
   Index memory_lanes_;
-  AlignedVector<double> memory_;
-  std::vector<double> increment_, weight_;  // (islands, particles)
+  InFlight in_flight_;
   std::vector<char> resampled_;             // islands that resampled on this row
   std::vector<char> sweep_;                 // islands to scan after this row
 };

@@ -12,11 +12,10 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
       expert_(std::move(expert)),
       gate_(std::move(gate)),
       law_(make_law(config.expert)),
-      population_{ParticleStore<W>(config.n_islands, config.n_particles,
-                                   core_fields() + (freezes() ? expert_->sum_fields() + gate_->sum_fields() : 0)),
-                  {}, {}, {}, {}, {}, 0.0, RowBuffer(config.expert_dim, config.gate_dim),
+      population_{empty_store(config.first_particles()), {}, {}, {}, {}, {}, 0.0, RowBuffer(config.expert_dim, config.gate_dim),
                   std::vector<Index>(config.n_islands, 0), std::vector<Index>(config.n_islands, 0)},
-      memory_lanes_(config.n_experts + gate_->memo_lanes()) {
+      memory_lanes_(config.n_experts + gate_->memo_lanes()),
+      in_flight_(in_flight(config.first_particles())) {
   const Index N = n_particles(), R = n_islands();
   if (Index(seeds.size()) != R * (N + 1) * 4)
     throw InvalidArgument("Engine: seeds must hold (n_islands * (n_particles + 1), 4) words");
@@ -26,9 +25,6 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
   p.log_weight.assign(std::size_t(R * N), -std::log(double(N)));
   p.island_log_evidence.assign(std::size_t(R), 0.0);
   p.log_share.assign(std::size_t(R), -std::log(double(R)));
-  memory_.assign(std::size_t(p.store.n_blocks() * memory_lanes_ * W), 0.0);
-  increment_.assign(std::size_t(R * N), 0.0);
-  weight_.assign(std::size_t(R * N), 1.0 / double(N));
   resampled_.assign(std::size_t(R), 0);
   sweep_.assign(std::size_t(R), 0);
   for (Index r = 0; r < R; ++r) {
@@ -48,6 +44,18 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
     gate_->init(state + W * Index(expert_->fields()), rng, p.store.mask(b), work);
     rng.store(p.streams.data() + b * 4 * W);
   }
+}
+
+template <int W>
+ParticleStore<W> ParticleFilter<W>::empty_store(Index n_particles) const {
+  const Index sums = freezes() ? expert_->sum_fields() + gate_->sum_fields() : 0;
+  return ParticleStore<W>(n_islands(), n_particles, core_fields() + sums);
+}
+
+template <int W>
+typename ParticleFilter<W>::InFlight ParticleFilter<W>::in_flight(Index n_particles) const {
+  const std::size_t blocks = std::size_t((n_particles + W - 1) / W * n_islands()), count = std::size_t(n_particles * n_islands());
+  return {AlignedVector<double>(blocks * memory_lanes_ * W, 0.0), std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
 }
 
 template <int W>
@@ -95,7 +103,7 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
   const Index island = block / population_.store.blocks_per_island();
   const Index first = (block % population_.store.blocks_per_island()) * W;
   const Index end = std::min<Index>(W, n_particles() - first);
-  for (Index w = 0; w < end; ++w) increment_[island * n_particles() + first + w] = increment[int(w)];
+  for (Index w = 0; w < end; ++w) in_flight_.increment[island * n_particles() + first + w] = increment[int(w)];
   if (!batch) return;
   for (Index w = 0; w < end; ++w) {
     const Index at = batch->offset(slot, island * n_particles() + first + w);
@@ -163,7 +171,7 @@ void ParticleFilter<W>::reweight_islands(Index row_in_call, std::vector<double>&
   std::vector<double> log_weight = population_.log_weight;
   for (Index r = 0; r < n_islands(); ++r) {
     const Index at = r * n_particles();
-    growth[r] = reweight<W>(log_weight.data() + at, increment_.data() + at, n_particles(), weights_of(r));
+    growth[r] = reweight<W>(log_weight.data() + at, in_flight_.increment.data() + at, n_particles(), weights_of(r));
     if (!std::isfinite(growth[r]))
       throw NumericalError("row " + std::to_string(row_in_call) +
                            ": its density is zero or not a number under every particle; look for a value far outside "
@@ -221,68 +229,23 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
                               const Poll& poll) {
   if (rows.n == 0) return;
   check_targets(rows);
-  const Index N = n_particles(), R = n_islands(), n_blocks = population_.store.n_blocks();
-  ThreadPool pool(int(std::min<Index>(n_jobs, n_blocks)));
+  ThreadPool pool(int(std::min<Index>(n_jobs, population_.store.n_blocks())));
   std::vector<Scratch> scratch = scratches(pool.size());
-  std::unique_ptr<ForecastBatch> batch;
-  if (forecast) batch = std::make_unique<ForecastBatch>(*law_, R * N, config_.n_experts, rows.n, pool.size());
 
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Population> undo;
   const Index n_rows_before = n_rows_, n_events_before = Index(resampling_log_.size()),
               n_sweeps_before = Index(sweep_log_.size());
   if (rows.n > 1) undo = std::make_unique<Population>(population_);
-
-  std::vector<double> growth(R);
-  std::vector<double> uu[2] = {scratch[0].uu, scratch[0].uu};
-  auto last_poll = std::chrono::steady_clock::now();
   try {
-    Row row = row_at(rows, 0, uu[0]);
-    pool.run(n_blocks, [&](Index begin, Index end, int t) {
-      for (Index b = begin; b < end; ++b) weigh(b, row, batch.get(), 0, scratch[t]);
-    });
-    for (Index i = 0; i < rows.n; ++i) {
-      const Index slot = batch ? i % batch->slots() : 0;
-      if (batch) batch->close(slot, pooled_weights(), row.y);
-      reweight_islands(i, growth);
-      const double log_density = share_out(growth);
-      if (forecast && forecast->log_density) forecast->log_density[i] = log_density;
-      if (path.log_evidence) path.log_evidence[i] = log_evidence();
-      if (path.ess) {
-        path.ess[i] = 0.0;
-        for (Index r = 0; r < R; ++r) path.ess[i] += effective_sample_size(weights_of(r), N);
-      }
-      const Index resampled = resample_islands(pool);
-      if (path.resampled) path.resampled[i] = resampled;
-      part_ways();
-      plan_sweeps();
-      if (config_.retain != 0) population_.buffer.push(row.x, row.u, row.y);
-      if (batch && (slot + 1 == batch->slots() || i + 1 == rows.n))
-        batch->flush(i - slot, slot + 1, *forecast, pool);
-
-      const bool more = i + 1 < rows.n;
-      const Row next = more ? row_at(rows, i + 1, uu[(i + 1) % 2]) : row;
-      const Index next_slot = batch ? (i + 1) % batch->slots() : 0;
-      pool.run(n_blocks, [&](Index begin, Index end, int t) {
-        for (Index b = begin; b < end; ++b) {
-          propagate(b, row, scratch[t]);
-          rejuvenate(b, scratch[t]);
-          if (more) weigh(b, next, batch.get(), next_slot, scratch[t]);
-        }
-      });
-      row = next;
-      ++n_rows_;
-      finish_sweeps();
-      if (poll && rows.n > 1) {
-        const auto now = std::chrono::steady_clock::now();
-        if (!more || now - last_poll > std::chrono::milliseconds(20)) {
-          poll();
-          last_poll = now;
-        }
-      }
-    }
+    const bool early = n_rows_ < config_.early_rows;
+    const Index thinned_at = early ? std::min(rows.n, config_.early_rows - n_rows_) : 0;
+    learn_run(rows, 0, thinned_at, pool, scratch, path, forecast, poll);
+    if (early && n_rows_ == config_.early_rows) thin();
+    learn_run(rows, thinned_at, rows.n, pool, scratch, path, forecast, poll);
   } catch (...) {
     if (undo) {
+      if (undo->store.particles() != n_particles()) in_flight_ = in_flight(undo->store.particles());
       population_ = std::move(*undo);
       n_rows_ = n_rows_before;
       resampling_log_.resize(std::size_t(n_events_before));
@@ -290,6 +253,94 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
     }
     throw;
   }
+}
+
+/// Rows first ... last-1, with the particles there are.
+template <int W>
+void ParticleFilter<W>::learn_run(const Rows& rows, Index first, Index last, ThreadPool& pool, std::vector<Scratch>& scratch,
+                                  const LearnPath& path, const ForecastPath* forecast, const Poll& poll) {
+  if (first == last) return;
+  const Index N = n_particles(), R = n_islands(), n_blocks = population_.store.n_blocks();
+  std::unique_ptr<ForecastBatch> batch;
+  if (forecast) batch = std::make_unique<ForecastBatch>(*law_, R * N, config_.n_experts, last - first, pool.size());
+  std::vector<double> growth(R);
+  std::vector<double> uu[2] = {scratch[0].uu, scratch[0].uu};
+  auto last_poll = std::chrono::steady_clock::now();
+  Row row = row_at(rows, first, uu[0]);
+  pool.run(n_blocks, [&](Index begin, Index end, int t) {
+    for (Index b = begin; b < end; ++b) weigh(b, row, batch.get(), 0, scratch[t]);
+  });
+  for (Index i = first; i < last; ++i) {
+    const Index slot = batch ? (i - first) % batch->slots() : 0;
+    if (batch) batch->close(slot, pooled_weights(), row.y);
+    reweight_islands(i, growth);
+    const double log_density = share_out(growth);
+    if (forecast && forecast->log_density) forecast->log_density[i] = log_density;
+    if (path.log_evidence) path.log_evidence[i] = log_evidence();
+    if (path.ess) {
+      path.ess[i] = 0.0;
+      for (Index r = 0; r < R; ++r) path.ess[i] += effective_sample_size(weights_of(r), N);
+    }
+    const Index resampled = resample_islands(pool);
+    if (path.resampled) path.resampled[i] = resampled;
+    part_ways();
+    plan_sweeps();
+    if (config_.retain != 0) population_.buffer.push(row.x, row.u, row.y);
+    const bool more = i + 1 < last;
+    if (batch && (slot + 1 == batch->slots() || !more)) batch->flush(i - slot, slot + 1, *forecast, pool);
+
+    const Row next = more ? row_at(rows, i + 1, uu[(i + 1 - first) % 2]) : row;
+    const Index next_slot = batch ? (i + 1 - first) % batch->slots() : 0;
+    pool.run(n_blocks, [&](Index begin, Index end, int t) {
+      for (Index b = begin; b < end; ++b) {
+        propagate(b, row, scratch[t]);
+        rejuvenate(b, scratch[t]);
+        if (more) weigh(b, next, batch.get(), next_slot, scratch[t]);
+      }
+    });
+    row = next;
+    ++n_rows_;
+    finish_sweeps();
+    if (poll && rows.n > 1) {
+      const auto now = std::chrono::steady_clock::now();
+      if (!more || now - last_poll > std::chrono::milliseconds(20)) {
+        poll();
+        last_poll = now;
+      }
+    }
+  }
+}
+
+/// Systematic resampling of every island to the particles it keeps from now on.
+template <int W>
+void ParticleFilter<W>::thin() {
+  const Index from = n_particles(), to = config_.n_particles, R = n_islands();
+  if (from == to) return;
+  Population& p = population_;
+  ParticleStore<W> store = empty_store(to);
+  InFlight row = in_flight(to);
+  AlignedVector<std::uint64_t> streams(std::size_t(store.n_blocks() * 4 * W), 1);
+  std::vector<double> log_weight(std::size_t(R * to), -std::log(double(to))), weight(from), particle(store.fields());
+  std::vector<Index> ancestors(to);
+  for (Index r = 0; r < R; ++r) {
+    for (Index i = 0; i < from; ++i) weight[i] = std::exp(p.log_weight[r * from + i]);
+    Stream<1> rng = Stream<1>::load(p.island_streams.data() + r * 4);
+    const double u = uniform<1>(rng, Mask<1>::all_true())[0];
+    rng.store(p.island_streams.data() + r * 4);
+    resample_systematic(weight.data(), from, to, u, ancestors.data());
+    for (Index i = 0; i < to; ++i) {
+      p.store.read_particle(r, ancestors[i], particle.data());
+      store.write_particle(r, i, particle.data());
+      for (int w = 0; w < 4; ++w)  // streams stay with the slots
+        streams[std::size_t((store.block_of(r, i) * 4 + w) * W + store.lane_of(i))] =
+            p.streams[std::size_t((p.store.block_of(r, i) * 4 + w) * W + p.store.lane_of(i))];
+    }
+  }
+  store.pad();
+  p.store = std::move(store);
+  p.streams = std::move(streams);
+  p.log_weight = std::move(log_weight);
+  in_flight_ = std::move(row);
 }
 
 /// Take the forecasts of the islands for a row into their shares; returns the log density of the pooled one.

@@ -226,8 +226,8 @@ template <int W>
 Index ParticleFilter<W>::n_bytes() const {
   return population_.store.n_bytes() + population_.buffer.n_bytes() +
          Index((population_.streams.size() + population_.island_streams.size()) * sizeof(std::uint64_t)) +
-         Index((population_.log_weight.size() + population_.island_log_evidence.size() + memory_.size() +
-                increment_.size() + weight_.size()) *
+         Index((population_.log_weight.size() + population_.island_log_evidence.size() + in_flight_.memory.size() +
+                in_flight_.increment.size() + in_flight_.weight.size()) *
                sizeof(double));
 }
 

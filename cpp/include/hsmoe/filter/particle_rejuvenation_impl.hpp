@@ -38,7 +38,7 @@ void ParticleFilter<W>::part_ways() {
   apply_ancestors(ancestors, offspring, [&](Index from, Index to) {
     p.store.copy_island(from, to);
     const Index size = p.store.blocks_per_island() * memory_lanes_ * W;
-    std::copy_n(memory_.data() + from * size, size, memory_.data() + to * size);
+    std::copy_n(in_flight_.memory.data() + from * size, size, in_flight_.memory.data() + to * size);
     std::copy_n(p.log_weight.begin() + from * N, N, p.log_weight.begin() + to * N);
     std::copy_n(weights_of(from), N, weights_of(to));
     p.island_log_evidence[to] = p.island_log_evidence[from];

@@ -37,7 +37,7 @@ EngineState ParticleFilter<W>::state() const {
 
 template <int W>
 void ParticleFilter<W>::set_state(const EngineState& s) {
-  const Index N = n_particles(), R = n_islands(), S = population_.store.fields();
+  const Index N = config_.particles_after(s.n_rows), R = n_islands(), S = population_.store.fields();
   auto require = [](bool ok, const char* array, const char* what) {
     if (!ok) throw InvalidArgument(std::string("Engine.set_state: array '") + array + "' " + what);
   };
@@ -79,10 +79,13 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   }
   auto happened = [&](Index row, Index island) { return row >= 0 && row < s.n_rows && island >= 0 && island < R; };
   for (const ResamplingEvent& e : s.resampling_log)
-    require(happened(e.row, e.island) && e.unique >= 1 && e.unique <= N, "resampling_*", "hold what cannot have happened");
+    require(happened(e.row, e.island) && e.unique >= 1 && e.unique <= config_.particles_after(e.row), "resampling_*", "hold what cannot have happened");
   for (const SweepEvent& e : s.sweep_log)
     require(happened(e.row, e.island) && e.n_scans >= 1 && e.n_rows >= 0, "sweep_*", "hold what cannot have happened");
   Population p = population_;
+  InFlight row = in_flight(N);
+  p.store = empty_store(N);
+  p.streams.assign(std::size_t(p.store.n_blocks() * 4 * W), 1);
   for (Index r = 0; r < R; ++r) {
     for (Index i = 0; i < N; ++i) {
       p.store.write_particle(r, i, s.particles.data() + (r * N + i) * S);
@@ -102,6 +105,7 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
     }
     std::copy_n(s.streams.begin() + (r * (N + 1) + N) * 4, 4, p.island_streams.begin() + r * 4);
   }
+  p.store.pad();
   p.log_weight = s.log_weight;
   p.island_log_evidence = s.island_log_evidence;
   p.log_share = s.log_share;
@@ -110,6 +114,7 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   p.frozen_until = s.frozen_until;
   p.swept_at = s.swept_at;
   population_ = std::move(p);
+  in_flight_ = std::move(row);
   resampling_log_ = s.resampling_log;
   sweep_log_ = s.sweep_log;
   n_rows_ = s.n_rows;

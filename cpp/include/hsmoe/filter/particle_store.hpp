@@ -17,6 +17,7 @@ class ParticleStore {
     data_.assign(std::size_t(islands_ * blocks_ * fields_ * W), 0.0);
   }
 
+  Index particles() const { return particles_; }  // of an island
   Index blocks_per_island() const { return blocks_; }
   Index n_blocks() const { return islands_ * blocks_; }
   Index fields() const { return fields_; }
@@ -44,6 +45,14 @@ class ParticleStore {
   void write_particle(Index island, Index i, const double* in) {
     double* target = block(block_of(island, i)) + lane_of(i);
     for (Index f = 0; f < fields_; ++f) target[f * W] = in[f];
+  }
+  /// Fill the padding with copies of the last particle, so that no arithmetic on it is out of the ordinary.
+  void pad() {
+    const Index last = particles_ - 1;
+    for (Index r = 0; r < islands_; ++r) {
+      double* end = block(block_of(r, last));
+      for (Index f = 0; f < fields_; ++f) std::fill(end + f * W + lane_of(last) + 1, end + (f + 1) * W, end[f * W + lane_of(last)]);
+    }
   }
   Index n_bytes() const { return Index(data_.size() * sizeof(double)); }
 

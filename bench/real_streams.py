@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ class Stream:
     X: np.ndarray  # (n, d), standardised
     y: np.ndarray  # (n,), standardised
     warmup: int  # rows before the first that is scored
+
+    def head(self, n: int) -> Stream:
+        return replace(self, X=self.X[:n], y=self.y[:n])
 
 
 def _folder(package: str) -> Path:

@@ -20,7 +20,7 @@ import ast
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -183,6 +183,45 @@ def streams(options: Options) -> None:
             )
 
 
+# What the choice of defaults was between; each beside the default of everything else.
+ALTERNATIVES: tuple[dict[str, Any], ...] = (
+    {},
+    {"n_experts": 4},
+    {"n_experts": 8},
+    {"n_particles": 64},
+    {"n_islands": 8, "n_particles": 16},
+    {"retain": 250},
+    {"retain": 1000},
+    {"ess_threshold": 0.3},
+    {"ess_threshold": 0.8},
+    {"gate": "comb"},
+    {"forgetting": 1.0},
+    {"forgetting": 0.995},
+    {"gate_prior": hsmoe.HorseshoePrior(tau0=0.3)},
+    {"gate_prior": hsmoe.HorseshoePrior(slab=1.0)},
+    {"gate_prior": hsmoe.HorseshoePrior(slab=10.0)},
+    {"expert": hsmoe.GaussianExpert(b0_shape=0.0)},
+    {"expert": hsmoe.GaussianExpert(a0=1.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_variance=2.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_variance=50.0)},
+)
+_ALTERNATIVE_ROWS = 6000
+
+
+def defaults(options: Options) -> None:
+    """Log scores on the first rows of the five streams, one setting changed at a time."""
+    names = options.only or tuple(STREAMS)
+    base = {"n_particles": 32, **options.settings}
+    print(f"First {_ALTERNATIVE_ROWS:,} rows, beside {base}; {options.seeds} seeds\n")
+    print("| setting | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
+    data = {name: STREAMS[name]().head(_ALTERNATIVE_ROWS) for name in names}
+    for changed in ALTERNATIVES:
+        text = ", ".join(f"{name}={value!r}" for name, value in changed.items()) or "as it is"
+        plan = replace(options, settings={**base, **changed})
+        scores = [column(runs, "log_score") for _, runs in plan.runs(data)]
+        print(f"| {text} | " + " | ".join(f"{s.mean():.3f}" for s in scores) + " |", flush=True)
+
+
 def cost(options: Options) -> None:
     """Time against rows, to a million of them: rejuvenation is amortised."""
     X, y = three_regimes(0, 1_000_000)
@@ -222,7 +261,7 @@ def plot_cost(path: list[tuple[int, float]], file: str) -> None:
     figure.savefig(file, dpi=150)
 
 
-STUDIES = {study.__name__: study for study in (modes, long, drift, streams, cost)}
+STUDIES = {study.__name__: study for study in (modes, long, drift, streams, defaults, cost)}
 
 
 def setting(text: str) -> tuple[str, Any]:

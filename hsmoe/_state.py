@@ -180,7 +180,9 @@ class Settings:
 
     @property
     def early_particles(self) -> int:
-        """The particles of an island that has seen few rows."""
+        """Particles of an island that has seen few rows; plain particle learning has no more."""
+        if self.retain == 0:
+            return self.n_particles
         enough = max(self.n_particles, _EARLY_PARTICLES)
         return min(_EARLY_FACTOR * self.n_particles, enough)
 

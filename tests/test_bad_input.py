@@ -317,8 +317,9 @@ def test_ctrl_c_leaves_the_model_as_it_was(method, monkeypatch):
         signal.signal(signal.SIGINT, handler)
     assert time.perf_counter() - began < 5.0
     assert model.to_bytes() == before
-    undone = model.partial_fit(X[100:120], y[100:120]).to_bytes()
-    assert undone == HSMoERegressor.from_bytes(before).partial_fit(X[100:120], y[100:120]).to_bytes()
+    later = slice(100, 120)
+    undone = model.partial_fit(X[later], y[later]).to_bytes()
+    assert undone == HSMoERegressor.from_bytes(before).partial_fit(X[later], y[later]).to_bytes()
 
 
 def test_values_too_far_out_to_square_are_refused(two_regimes):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from one_island import ONE_ISLAND
 
-from hsmoe import HSMoERegressor, _state
+from hsmoe import HSMoERegressor
 
 
 def make(**changes):
@@ -47,22 +47,6 @@ def test_rows_that_are_frozen_and_forgotten(memory, two_regimes):
         pieces = HSMoERegressor.from_bytes(pieces.partial_fit(X[part], y[part]).to_bytes())
     assert bits(pieces) == bits(whole)
     assert np.isfinite(whole.log_evidence_)
-
-
-@pytest.mark.parametrize("early_rows", [60, 160])
-def test_a_cloud_that_is_thinned(early_rows, two_regimes, monkeypatch):
-    """So does the end of the early particles, between calls, within one, and across a file."""
-    monkeypatch.setattr(_state, "_EARLY_ROWS", early_rows)
-    X, y = two_regimes
-    whole = make(n_islands=2, retain=30).partial_fit(X, y)
-    assert whole.resampling_log_["unique"].max() > 24
-    for size in (1, 23, 60, 61):
-        pieces = make(n_islands=2, retain=30, n_jobs=2)
-        for start in range(0, len(y), size):
-            part = slice(start, start + size)
-            pieces = HSMoERegressor.from_bytes(pieces.partial_fit(X[part], y[part]).to_bytes())
-        assert bits(pieces) == bits(whole)
-        assert pieces.nbytes < 0.5 * make(n_islands=2, retain=30).partial_fit(X[:50], y[:50]).nbytes
 
 
 @pytest.mark.parametrize("size", [1, 7, 36, 37, 38, 159])

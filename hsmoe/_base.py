@@ -55,6 +55,7 @@ class OnlineMixture(ParameterMixin, ABC):
     forgetting: Any
     n_warmup: Any
     standardize: Any
+    inference: Any
     missing: Any
     n_jobs: Any
     random_state: Any

@@ -117,6 +117,7 @@ class EngineFactory(Protocol):
         exchange_rows: int,
         forgetting: FloatArray,
         pool_memory: float,
+        variational: Mapping[str, Any] | None = None,
         seeds: SeedArray,
     ) -> Engine: ...
 

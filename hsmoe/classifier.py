@@ -84,6 +84,7 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
         forgetting: Any = "auto",
         n_warmup: Any = "auto",
         standardize: Any = True,
+        inference: Any = "particles",
         missing: Any = "raise",
         n_jobs: Any = 1,
         random_state: Any = None,

@@ -64,6 +64,7 @@ ess_threshold, retain, forgetting, n_warmup, standardize, missing, n_jobs, rando
         forgetting: Any = "auto",
         n_warmup: Any = "auto",
         standardize: Any = True,
+        inference: Any = "particles",
         missing: Any = "raise",
         n_jobs: Any = 1,
         random_state: Any = None,

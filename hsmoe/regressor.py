@@ -131,6 +131,7 @@ class HSMoERegressor(OnlineMixture):
         forgetting: Any = "auto",
         n_warmup: Any = "auto",
         standardize: Any = True,
+        inference: Any = "particles",
         missing: Any = "raise",
         n_jobs: Any = 1,
         random_state: Any = None,

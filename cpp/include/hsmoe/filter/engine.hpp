@@ -1,10 +1,11 @@
-// The face of the engine: plain doubles in and out, no lanes.  ParticleFilter<W> implements it.
+// The face of the engine: plain doubles in and out, no lanes.  ParticleFilter<W> and VariationalEngine implement it.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/prior/prior_options.hpp>
 #include <hsmoe/types.hpp>
+#include <hsmoe/variational/options.hpp>
 
 namespace hsmoe {
 
@@ -30,6 +32,7 @@ struct EngineConfig {
   Index exchange_rows = 0;  // rows that proposals to exchange experts visit, a particle and rejuvenation
   std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)
   double pool_memory = 1.0;        // once rows are frozen, islands are pooled by evidence that decays so much a row
+  std::optional<VariationalOptions> variational;  // mean field, one member an island, instead of particles
 };
 
 /// n rows of designs with their leading ones, row-major.
@@ -80,6 +83,7 @@ struct EngineState {
   std::vector<SweepEvent> sweep_log;
   Index first_retained = 0;                             // stream index of the first row below
   std::vector<double> retained_xy, retained_u;          // (n, expert_dim + 1), (n, gate_dim)
+  std::vector<double> responsibility;                   // (islands, n, K) of mean field; else empty
   std::vector<Index> frozen_until, swept_at;            // (islands)
 };
 
@@ -172,7 +176,9 @@ class Engine {
 template <int W>
 std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
 
-/// With the lanes of this build.
+std::unique_ptr<Engine> make_variational_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
+
+/// What the configuration asks for, with the lanes of this build.
 std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
 
 }  // namespace hsmoe

@@ -12,6 +12,7 @@
 #include <hsmoe/prior/make_prior.hpp>
 #include <hsmoe/random/variates.hpp>
 #include <hsmoe/variational/gaussian_experts.hpp>
+#include <hsmoe/variational/polya_gamma_experts.hpp>
 #include <hsmoe/variational/variational_engine.hpp>
 
 namespace hsmoe::variational {
@@ -69,18 +70,22 @@ double VariationalEngine::forecast(const Member& member, const Row& row, Flight&
   return normalise(flight.r.data(), config_.n_experts);
 }
 
+/// All of r to one expert, drawn by it.
+void VariationalEngine::draw_allocation(Member& m, double* r) const {
+  const int K = config_.n_experts;
+  Stream<1> rng = Stream<1>::load(m.stream);
+  double left = uniform<1>(rng, Mask<1>::all_true())[0];
+  rng.store(m.stream);
+  int z = 0;
+  while (z + 1 < K && (left -= r[z]) >= 0) ++z;
+  while (!(r[z] > 0)) --z;  // rounding never picks an expert of no mass
+  std::fill_n(r, K, 0.0);
+  r[z] = 1.0;
+}
+
 void VariationalEngine::learn(Member& m, const Row& row, Flight& flight) const {
   const int K = config_.n_experts;
-  if (K > 1 && n_rows_ < config_.variational->sampled_rows) {
-    Stream<1> rng = Stream<1>::load(m.stream);
-    double left = uniform<1>(rng, Mask<1>::all_true())[0];
-    rng.store(m.stream);
-    int z = 0;
-    while (z + 1 < K && (left -= flight.r[z]) >= 0) ++z;
-    while (!(flight.r[z] > 0)) --z;  // rounding never picks an expert of no mass
-    std::fill_n(flight.r.begin(), K, 0.0);
-    flight.r[z] = 1.0;
-  }
+  if (samples(n_rows_)) draw_allocation(m, flight.r.data());
   const double* r = flight.r.data();
   double* sums = m.state.data();
   gate_->learn(sums, derived(m), row.u, r, flight.scratch.gate);
@@ -157,6 +162,7 @@ void VariationalEngine::scan(Member& m, Index island, const ScanRows& rows, Inde
       experts_->log_density(s.components.data(), y, s.log_f.data());
       for (Index k = 0; k < K; ++k) r[k] = s.log_g[k] + s.log_f[k];
       normalise(r, int(K));
+      if (samples(n_rows_)) draw_allocation(m, r);
     }
     if (freezes()) std::copy_n(frozen, sums(), gate_sums);
     else std::fill_n(gate_sums, sums(), 0.0);
@@ -367,7 +373,13 @@ void VariationalEngine::set_state(const EngineState& s) {
 
 std::unique_ptr<VariationalExperts> make_experts(const ExpertOptions& options, int n_experts, int dim, bool diagonal) {
   if (const auto* o = std::get_if<GaussianOptions>(&options)) return std::make_unique<GaussianExperts>(n_experts, dim, diagonal, *o);
-  throw InvalidArgument("Engine: these experts have no closed form under variational inference");
+  if (const auto* o = std::get_if<LogitOptions>(&options))
+    return std::make_unique<PolyaGammaExperts<LogitLikelihood>>(n_experts, dim, diagonal, *o);
+  if (const auto* o = std::get_if<BinomialOptions>(&options))
+    return std::make_unique<PolyaGammaExperts<BinomialLikelihood>>(n_experts, dim, diagonal, *o);
+  if (const auto* o = std::get_if<NegativeBinomialOptions>(&options); o && o->shape_grid.size() == 1)
+    return std::make_unique<PolyaGammaExperts<NegativeBinomialLikelihood>>(n_experts, dim, diagonal, *o);
+  throw InvalidArgument("Engine: experts of this kind have no closed form under variational inference");
 }
 
 }  // namespace hsmoe::variational

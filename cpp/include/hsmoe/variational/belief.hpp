@@ -20,13 +20,31 @@
 
 #include <hsmoe/linalg/dense.hpp>
 #include <hsmoe/types.hpp>
+#include <hsmoe/variational/sigmoid_normal.hpp>
 
 namespace hsmoe::variational {
+
+// What is less sure than this is not learned from: a million such rows add nothing that could be seen.
+constexpr double negligible = 1e-10;
 
 /// What a row says: t = x'b + shift, its mean and variance under the belief, and Q^-1 x.
 struct Projection {
   double mean, variance;
 };
+
+/// The best w for a row of projection p that speaks of a logit by `weight` Polya-Gamma variables and the linear term kappa:
+/// w = weight E[omega] at c^2 = E[t^2] under the belief that has learned the row.  Learning moves t alone along Q^-1 x, so
+/// that the two are settled in numbers.
+inline double settle(const Projection& p, double weight, double kappa) {
+  double mean = p.mean, variance = p.variance, w = 0;
+  for (int round = 0; round < 5; ++round) {
+    w = weight * polya_gamma_mean(std::sqrt(mean * mean + variance));
+    const double scale = 1 / (1 + w * p.variance);
+    variance = p.variance * scale;
+    mean = p.mean + p.variance * (kappa - w * p.mean) * scale;
+  }
+  return w;
+}
 
 /// Designs of the rows of a scan; by columns too (dim x n) for the diagonal form.
 struct RowSet {

@@ -20,9 +20,6 @@
 
 namespace hsmoe::variational {
 
-// What is less sure than this is not learned from: a million such rows add nothing that could be seen.
-constexpr double negligible = 1e-10;
-
 class VariationalGate {
  public:
   VariationalGate(Tree tree, std::unique_ptr<GatePrior<1>> prior, int dim, bool diagonal)
@@ -79,15 +76,8 @@ class VariationalGate {
       sides(cumulative, l, passed, kappa);
       if (passed < negligible) continue;
       const Projection& p = work.node[l];
-      // One coordinate of phi_l moves, along Q^-1 u: (c, belief) are settled in numbers alone.
-      double mean = p.mean, variance = p.variance, w = 0;
-      for (int round = 0; round < rounds; ++round) {
-        w = passed * polya_gamma_mean(std::sqrt(mean * mean + variance));
-        const double scale = 1 / (1 + w * p.variance);
-        variance = p.variance * scale;
-        mean = p.mean + p.variance * (kappa - w * p.mean) * scale;
-      }
-      belief_.learn(sums + l * belief_.sums(), belief(derived, l), u, p, work.v.data() + Index(l) * dim(), w, kappa, 0.0);
+      belief_.learn(sums + l * belief_.sums(), belief(derived, l), u, p, work.v.data() + Index(l) * dim(), settle(p, passed, kappa),
+                    kappa, 0.0);
     }
   }
 
@@ -174,8 +164,6 @@ class VariationalGate {
   }
 
  private:
-  static constexpr int rounds = 5;
-
   template <class T> T* belief(T* derived, int l) const { return derived + l * belief_.derived(); }
   template <class T> T* scales(T* derived, int l) const {
     return derived + n_nodes() * belief_.derived() + Index(l) * prior_->node_fields();

@@ -17,7 +17,6 @@
 #include <hsmoe/error.hpp>
 #include <hsmoe/simd/special.hpp>
 #include <hsmoe/variational/experts.hpp>
-#include <hsmoe/variational/gate.hpp>
 
 namespace hsmoe::variational {
 

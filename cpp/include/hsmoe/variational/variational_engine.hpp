@@ -99,6 +99,8 @@ class VariationalEngine final : public MixtureEngine {
   bool refresh_due(Index n) const;
   Index scans_over(Index n) const;
   void part_ways();
+  bool samples(Index n) const { return config_.n_experts > 1 && n < config_.variational->sampled_rows; }
+  void draw_allocation(Member& member, double* r) const;
 
   std::unique_ptr<VariationalExperts> experts_;
   std::unique_ptr<VariationalGate> gate_;

@@ -34,7 +34,8 @@ class HSMoEClassifier(OnlineMixture):
     expert : "logit" or LogitExpert
         What an expert is.
     n_experts, n_particles, n_islands, gate, gate_prior, gate_features, expert_features, \
-ess_threshold, retain, forgetting, n_warmup, standardize, missing, n_jobs, random_state, verbose
+ess_threshold, retain, forgetting, n_warmup, standardize, inference, missing, n_jobs, \
+random_state, verbose
         As for :class:`HSMoERegressor`; features alone are standardised.
 
     Attributes

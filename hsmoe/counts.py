@@ -24,9 +24,11 @@ class HSMoECountRegressor(HSMoERegressor):
     ----------
     expert : "negative-binomial", NegativeBinomialExpert or BinomialExpert
         What an expert is; counts out of a known number of trials need
-        ``BinomialExpert(n_trials=...)``.
+        ``BinomialExpert(n_trials=...)``.  Under variational inference the dispersion of a negative
+        binomial must be given.
     n_experts, n_particles, n_islands, gate, gate_prior, gate_features, expert_features, \
-ess_threshold, retain, forgetting, n_warmup, standardize, missing, n_jobs, random_state, verbose
+ess_threshold, retain, forgetting, n_warmup, standardize, inference, missing, n_jobs, \
+random_state, verbose
         As for :class:`HSMoERegressor`.
 
     References

@@ -98,12 +98,11 @@ void VariationalEngine::refresh(Member& m, VariationalGate::Work& work) const {
   experts_->solve(m.state.data() + gate_->sums(), derived(m) + gate_->derived());
 }
 
-/// After n rows: 10, 15, 23, ..., each half as many again, while all are retained; then whenever twice the rows to retain
+/// With one expert there is nothing to revise but the mean of the diagonal form.  After n rows: 10, 15, 23, ..., each half as many again, while all are retained; then whenever twice the rows to retain
 /// have gathered.
 bool VariationalEngine::scan_due(Index n) const {
-  if (config_.retain == 0 || config_.n_experts == 1) return freezes() && n - posterior_.frozen_until >= 2 * config_.retain;
   if (freezes() && n - posterior_.frozen_until >= 2 * config_.retain) return true;
-  if (posterior_.frozen_until > 0) return false;
+  if (config_.retain == 0 || posterior_.frozen_until > 0 || (config_.n_experts == 1 && !config_.variational->diagonal)) return false;
   Index next = 10;
   while (next < n) next += (next + 1) / 2;
   return next == n;
@@ -116,7 +115,6 @@ bool VariationalEngine::refresh_due(Index n) const {
 }
 
 Index VariationalEngine::scans_over(Index n) const {
-  if (config_.n_experts == 1) return 1;
   return std::max<Index>(config_.n_scans, posterior_.frozen_until == 0 ? (config_.scan_rows + n - 1) / n : 1);
 }
 

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include <hsmoe/expert/expert_options.hpp>
+#include <hsmoe/filter/variational_options.hpp>
 #include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/prior/prior_options.hpp>
 #include <hsmoe/types.hpp>
-#include <hsmoe/variational/options.hpp>
 
 namespace hsmoe {
 

@@ -49,6 +49,11 @@ def cost(options: argparse.Namespace) -> None:
         print(f"| {covariance} | {d} | " + " | ".join(cells) + " |", flush=True)
 
 
+def chosen(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    wanted = options.kinds.split(";") if options.kinds else KINDS
+    return {kind: KINDS[kind] for kind in wanted}
+
+
 def scores(stream: Stream, seeds: int, **settings: Any) -> str:
     rows = []
     for seed in range(seeds):
@@ -80,7 +85,7 @@ def regimes(options: argparse.Namespace) -> None:
     print(f"| set | inference {HEAD}\n" + "|---" * 9 + "|")
     for number in range(3):
         stream = Stream(*three_regimes(number), 50)
-        for kind, settings in KINDS.items():
+        for kind, settings in chosen(options).items():
             line = scores(stream, options.seeds, n_experts=4, retain=None, **settings)
             print(f"| {number} | {kind} | {line} |", flush=True)
 
@@ -91,7 +96,7 @@ def streams(options: argparse.Namespace) -> None:
     for name, read in STREAMS.items():
         whole = read()
         stream = Stream(whole.X[: options.rows], whole.y[: options.rows], whole.warmup)
-        for kind, settings in KINDS.items():
+        for kind, settings in chosen(options).items():
             seeds = 1 if kind == "particles" else options.seeds
             print(f"| {name} | {kind} | {scores(stream, seeds, **settings)} |", flush=True)
 
@@ -145,6 +150,7 @@ def main() -> None:
     parser.add_argument("study", choices=[*STUDIES, "all"], help="what to measure")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each (3)")
     parser.add_argument("--rows", type=int, default=5000, help="rows of each real stream (5000)")
+    parser.add_argument("--kinds", default="", help=f"some of {'; '.join(KINDS)}, with ; between")
     options = parser.parse_args()
     for name in STUDIES if options.study == "all" else [options.study]:
         print(f"\n## {name}\n", flush=True)

@@ -5,9 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.special import expit, gammaln
 from scipy.stats import t as student_t
-from variational_twin import Batch, Twin
+from variational_twin import Batch, Twin, inverse_square
 
 import hsmoe
 from hsmoe import HSMoEClassifier, HSMoECountRegressor, HSMoERegressor, Variational
@@ -149,6 +150,18 @@ def test_the_bound_never_falls():
 # ---------------------------------------------------------------------- closed forms
 
 
+@pytest.mark.parametrize("c", [1e-6, 0.01, 0.5, 3.0, 30.0])
+def test_the_twin_knows_the_mean_of_an_inverse_square(c):
+    """The density exp(-c w) / (1 + w) of w = 1/lambda^2, in v = log w."""
+
+    def moment(power):
+        return quad(
+            lambda v: np.exp((power + 1) * v - c * np.exp(v)) / (1 + np.exp(v)), -40, 25, limit=500
+        )[0]
+
+    assert inverse_square(c) == pytest.approx(moment(1) / moment(0), rel=1e-6)
+
+
 @pytest.mark.parametrize("b0_shape", [0.0])
 def test_one_expert_is_conjugate_regression(b0_shape):
     X, y = regimes(50)
@@ -268,9 +281,7 @@ def test_recovers_regimes_with_honest_intervals(form):
     # 600 rows: the share inside a calibrated 90% interval has a standard error of 0.0122.
     assert abs(inside.mean() - 0.9) < 4 * 0.0122
     truth = -0.5 * np.log(2 * np.pi * 0.2**2) - 0.5
-    assert forecast.log_density[late].mean() > truth - 0.2
-    right = m.predict_expert_proba(np.array([[2.0, 0.0], [-2.0, 0.0]]))
-    assert np.abs(right[0] - right[1]).min() > 0.9
+    assert forecast.log_density[late].mean() > truth - 0.13  # particles: 0.08 below
     np.testing.assert_allclose(m.predict([[2.0, 1.0], [-2.0, 1.0]]), [2.5, -1.5], atol=0.1)
 
 
@@ -327,13 +338,20 @@ def test_evidence_is_the_sum_of_the_log_forecasts():
 
 def test_a_failed_call_leaves_the_model_as_it_was():
     X, y = regimes(120)
-    m = model(standardize=False).partial_fit(X, y)
-    before = m.to_bytes()
-    worse = X.copy()
-    worse[60] = 1e200
-    with pytest.raises(ArithmeticError, match="row 60"):
-        m.partial_fit(worse, y)
-    assert m.to_bytes() == before
+    e, D = engine(3, 3, streams(2), retain=20), design(X)
+    e.learn(D, D, y, 1)
+    before = e.get_state()
+    worse = D.copy()
+    worse[60, 1:] = 1e200
+    with pytest.raises(hsmoe.NumericalError, match="row 60"):
+        e.learn(worse, worse, y, 1)
+    after = e.get_state()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    m = model().partial_fit(X, y)
+    stored = m.to_bytes()
+    with pytest.raises(ValueError, match="row 60"):
+        m.partial_fit(np.where(np.arange(120)[:, None] == 60, np.nan, X), y)
+    assert m.to_bytes() == stored
 
 
 @pytest.mark.parametrize("array", ["responsibility", "particles", "log_share", "frozen_until"])
@@ -382,7 +400,10 @@ def test_wrong_settings_are_refused():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_classes_and_counts(form):
-    """Each kind of expert learns what it was made for: forecasts near those of the truth."""
+    """Each kind of expert learns what it was made for: forecasts near those of the truth.
+
+    Particles fall short of it by about half of what is allowed, one expert by several times that.
+    """
     rng = np.random.default_rng(0)
     X = rng.uniform(-2, 2, size=(900, 2))
     t = np.where(X[:, 0] > 0, 3 * X[:, 1], 1 - 3 * X[:, 1])
@@ -416,16 +437,9 @@ def test_classes_and_counts(form):
     c = rng.negative_binomial(2.0, 2 / (2 + mu))
     truth = gammaln(c + 2) - gammaln(c + 1) + 2 * np.log(2 / (2 + mu)) + c * np.log(mu / (2 + mu))
     m = HSMoECountRegressor(**settings, expert=hsmoe.NegativeBinomialExpert(dispersion=2.0))
-    assert m.prequential(X, c).log_density[late].mean() > truth[late].mean() - 0.05
+    assert m.prequential(X, c).log_density[late].mean() > truth[late].mean() - 0.08
     restored = HSMoECountRegressor.from_bytes(m.to_bytes()).partial_fit(X[:50], c[:50])
     assert restored.to_bytes() == m.partial_fit(X[:50], c[:50]).to_bytes()
-
-
-def test_scikit_learn_accepts_it():
-    estimator_checks = pytest.importorskip("sklearn.utils.estimator_checks")
-    estimator_checks.check_estimator(
-        HSMoERegressor(2, n_islands=2, inference="variational", random_state=0)
-    )
 
 
 def test_reports_for_other_tools():

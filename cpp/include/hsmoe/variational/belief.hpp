@@ -4,8 +4,8 @@
 //     full:      Q = D + sum w x x'           Q m = D mu + sum (kappa - w shift) x
 //     diagonal:  Q_j = D_j + sum w x_j^2      m += Q^-1 x (kappa - w t) / (1 + w x'Q^-1 x), t at the m before
 //
-// D is the diagonal precision of the prior, mu its mean (not zero for the first coefficient alone).  The linear
-// sums of the diagonal form are Q m - D mu.  Both keep the sums free of the prior, which may change: a new D takes effect in `solve`.
+// D is the diagonal precision of the prior, mu its mean (not zero for the first coefficient alone).  The linear sums of the
+// diagonal form are Q m - D mu.  Both keep the sums free of the prior, which may change: a new D takes effect in `solve`.
 //
 // Row by row the diagonal form is the best law with independent coefficients given the one before, and what that loses
 // adds up; `rebuild`, with rows in hand, finds their joint best: the mean of the full form, with variances 1 / Q_j.
@@ -27,7 +27,7 @@ namespace hsmoe::variational {
 // What is less sure than this is not learned from: a million such rows add nothing that could be seen.
 constexpr double negligible = 1e-10;
 
-/// What a row says: t = x'b + shift, its mean and variance under the belief, and Q^-1 x.
+/// Mean and variance of t = shift + x'b of a row, the latter in the units of Q^-1.
 struct Projection {
   double mean, variance;
 };

@@ -10,6 +10,8 @@
 // learned the row).  Routing probabilities are products of E sigmoid over the path, exact for independent q(phi_l).
 #pragma once
 
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <vector>
 

@@ -12,6 +12,7 @@ from ._experts import (
     StudentExpert,
 )
 from ._gate_report import GateInclusion
+from ._inference import Variational
 from ._islands import IslandsDisagreeWarning
 from ._load import load
 from ._merged_experts import MergedExperts, merge_experts
@@ -54,6 +55,7 @@ __all__ = [
     "SoftmaxMixture",
     "StudentExpert",
     "TreeMixture",
+    "Variational",
     "__version__",
     "build_config",
     "linalg",

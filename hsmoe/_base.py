@@ -55,6 +55,7 @@ class OnlineMixture(ParameterMixin, ABC):
     forgetting: Any
     n_warmup: Any
     standardize: Any
+    inference: Any
     missing: Any
     n_jobs: Any
     random_state: Any
@@ -339,7 +340,10 @@ class OnlineMixture(ParameterMixin, ABC):
     def log_evidence_(self) -> float:
         """Log evidence of the rows so far, in nats, for y in its own units.
 
-        The mean over islands of their evidences.  The standardisation is taken as given.
+        The mean over islands of their evidences.  The standardisation is taken as given.  Under
+        variational inference it is prequential: the evidence of a member is the sum of the log
+        densities of its forecasts, each made before its row was learned, and neither a bound nor an
+        unbiased estimate of the marginal likelihood.
         """
         state, engine, scaling = self._view()
         return log_evidence(replace(state, engine=engine, scaling=scaling))
@@ -350,7 +354,8 @@ class OnlineMixture(ParameterMixin, ABC):
 
         By the delta method, ``sd(Z_r) / (sqrt(R) mean(Z_r))``; NaN for a single island, and once
         there are more than ``retain`` rows with ``forgetting="auto"``: islands that have forgotten
-        at different rates are no replicates.  Warns with :class:`IslandsDisagreeWarning` if the
+        at different rates are no replicates, nor are the members of variational inference, whose
+        error is not one of Monte Carlo.  Warns with :class:`IslandsDisagreeWarning` if the
         islands are further apart than this number says.
         """
         error, warning = self._evidence_error()

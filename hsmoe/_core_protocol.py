@@ -123,6 +123,7 @@ class EngineFactory(Protocol):
         early_rows: int = 0,
         forgetting: FloatArray,
         pool_memory: float,
+        variational: Mapping[str, Any] | None = None,
         seeds: SeedArray,
     ) -> Engine: ...
 

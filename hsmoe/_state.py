@@ -14,6 +14,7 @@ from ._checks import check_integer, check_number
 from ._core_protocol import Engine, FloatArray, IntArray
 from ._dispatch import core
 from ._experts import Expert, resolve_expert
+from ._inference import Variational, resolve_inference
 from ._priors import GatePrior, resolve_gate_prior
 from ._scaling import Scaling
 from ._seeding import engine_seeds
@@ -38,7 +39,11 @@ STRUCTURAL_PARAMETERS = (
     "forgetting",
     "n_warmup",
     "standardize",
+    "inference",
 )
+
+# Parameters that files of earlier versions do not hold, with what those versions did.
+_ABSENT_IN_OLD_FILES = {"inference": "particles"}
 
 # The warm-up by default: enough rows for a centre and a scale of each feature, in bounds.
 _AUTO_WARMUP_ROWS_PER_FEATURE = 10
@@ -50,6 +55,9 @@ _PHI_KERNEL = "sweep"
 # A rejuvenation scans the retained rows at least once, and while rows are few as often as it takes
 # to visit this many: early allocations decide which mode a run ends in.
 _SCAN_ROWS = 500
+
+# Scans of a variational approximation at a time.
+_VARIATIONAL_SCANS = 4
 
 # While there are at most this many rows a rejuvenation also proposes that two experts change their
 # places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
@@ -122,6 +130,7 @@ class Settings:
     retain: int | None
     forgetting: tuple[float, ...]  # by island
     n_warmup: int | None  # None: "auto"
+    variational: Variational | None  # None: particles
 
     @classmethod
     def resolve(cls, parameters: Mapping[str, Any], kind: str) -> Settings:
@@ -129,6 +138,7 @@ class Settings:
 
         Raises ValueError naming the first that cannot be used.
         """
+        parameters = {**_ABSENT_IN_OLD_FILES, **parameters}
         given = {name: copy.deepcopy(parameters[name]) for name in STRUCTURAL_PARAMETERS}
         n_experts = check_integer("n_experts", given["n_experts"], 1)
         n_warmup = given["n_warmup"]
@@ -148,21 +158,25 @@ class Settings:
         if not isinstance(given["standardize"], bool | np.bool_):
             raise ValueError(f"standardize is {given['standardize']!r}; it must be True or False")
         n_islands = check_integer("n_islands", given["n_islands"], 1)
+        n_particles = check_integer("n_particles", given["n_particles"], 1)
+        expert = resolve_expert(given["expert"], kind)
+        variational = resolve_inference(given["inference"], expert, given["gate"])
         return cls(
             parameters=given,
             n_experts=n_experts,
-            n_particles=check_integer("n_particles", given["n_particles"], 1),
+            n_particles=1 if variational else n_particles,
             n_islands=n_islands,
             tree=gate_tree(given["gate"], n_experts),
             gate_prior=resolve_gate_prior(given["gate_prior"]),
             kind=kind,
-            expert=resolve_expert(given["expert"], kind),
+            expert=expert,
             ess_threshold=check_number(
                 "ess_threshold", given["ess_threshold"], 0.0, 1.0, closed=True
             ),
             retain=None if given["retain"] is None else check_integer("retain", given["retain"], 0),
             forgetting=resolve_forgetting(given["forgetting"], given["retain"], n_islands),
             n_warmup=n_warmup,
+            variational=variational,
         )
 
     @property
@@ -175,13 +189,18 @@ class Settings:
         return 1.0 if len(set(self.forgetting)) == 1 else _AUTO_POOL_MEMORY
 
     def replicates(self, n_rows: int) -> bool:
-        """Tell whether, after so many rows, the islands differ by nothing but their seeds."""
+        """Tell whether, after so many rows, the islands differ by nothing but their seeds.
+
+        Members of a variational approximation do not: each has an error of its own.
+        """
+        if self.variational:
+            return False
         return self.pool_memory == 1.0 or (self.retain is not None and n_rows <= self.retain)
 
     @property
     def early_particles(self) -> int:
         """Particles of an island that has seen few rows; plain particle learning has no more."""
-        if self.retain == 0:
+        if self.retain == 0 or self.variational:
             return self.n_particles
         enough = max(self.n_particles, _EARLY_PARTICLES)
         return min(_EARLY_FACTOR * self.n_particles, enough)
@@ -248,13 +267,14 @@ class LearnedState:
             ess_threshold=settings.ess_threshold,
             phi_kernel=_PHI_KERNEL,
             retain=-1 if settings.retain is None else settings.retain,
-            n_scans=1,
-            scan_rows=_SCAN_ROWS,
+            n_scans=_VARIATIONAL_SCANS if settings.variational else 1,
+            scan_rows=0 if settings.variational else _SCAN_ROWS,
             exchange_rows=_EXCHANGE_ROWS,
             early_particles=settings.early_particles,
             early_rows=_EARLY_ROWS,
             forgetting=np.array(settings.forgetting),
             pool_memory=settings.pool_memory,
+            variational=settings.variational.to_core() if settings.variational else None,
             seeds=engine_seeds(self.seeds, settings.n_islands, settings.early_particles),
         )
 

@@ -40,16 +40,12 @@ def summarise(
     evidence = f"{log_evidence:.2f}"
     if not math.isnan(log_evidence_se):
         evidence += f" (Monte Carlo standard error {log_evidence_se:.2f})"
-    total = engine.n_particles * settings.n_islands
-    islands = f" on {settings.n_islands} islands" if settings.n_islands > 1 else ""
-    resamplings = len(engine.resampling_log()["row"])
     lines = [
         title,
         f"  rows          {rows}",
         f"  log evidence  {evidence}",
         *([f"  WARNING       {disagreement}"] if disagreement else []),
-        f"  particles     {total:,}{islands}, ESS {float(np.sum(engine.ess)):.1f}, "
-        f"resampled {resamplings:,} times",
+        _population(state, engine),
         f"  gate          {settings.gate_prior!r}",
         f"  expert        {settings.expert!r}",
         "",
@@ -125,6 +121,21 @@ def predictors(state: LearnedState) -> tuple[_Units, list[str]]:
     return unit, [
         f"{_short(labels[m + 1])!r} among {m + 2} classes" for m in range(len(labels) - 1)
     ]
+
+
+def _population(state: LearnedState, engine: Engine) -> str:
+    """Return the line on particles, or on the members of a variational approximation."""
+    settings = state.settings
+    if settings.variational:
+        members = "1 member" if settings.n_islands == 1 else f"{settings.n_islands:,} members"
+        return f"  variational   {members}, {settings.variational.covariance} covariance"
+    total = engine.n_particles * settings.n_islands
+    islands = f" on {settings.n_islands} islands" if settings.n_islands > 1 else ""
+    resamplings = len(engine.resampling_log()["row"])
+    return (
+        f"  particles     {total:,}{islands}, ESS {float(np.sum(engine.ess)):.1f}, "
+        f"resampled {resamplings:,} times"
+    )
 
 
 def _known(values: FloatArray) -> bool:

@@ -34,6 +34,7 @@ from ._experts import (
     NegativeBinomialExpert,
     StudentExpert,
 )
+from ._inference import Variational
 from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 
@@ -57,6 +58,7 @@ _PARTS = {
         NormalPrior,
         PaperHorseshoePrior,
         StudentExpert,
+        Variational,
     )
 }
 

@@ -34,7 +34,8 @@ class HSMoEClassifier(OnlineMixture):
     expert : "logit" or LogitExpert
         What an expert is.
     n_experts, n_particles, n_islands, gate, gate_prior, gate_features, expert_features, \
-ess_threshold, retain, forgetting, n_warmup, standardize, missing, n_jobs, random_state, verbose
+ess_threshold, retain, forgetting, n_warmup, standardize, inference, missing, n_jobs, \
+random_state, verbose
         As for :class:`HSMoERegressor`; features alone are standardised.
 
     Attributes
@@ -84,6 +85,7 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
         forgetting: Any = "auto",
         n_warmup: Any = "auto",
         standardize: Any = True,
+        inference: Any = "particles",
         missing: Any = "raise",
         n_jobs: Any = 1,
         random_state: Any = None,

@@ -24,9 +24,11 @@ class HSMoECountRegressor(HSMoERegressor):
     ----------
     expert : "negative-binomial", NegativeBinomialExpert or BinomialExpert
         What an expert is; counts out of a known number of trials need
-        ``BinomialExpert(n_trials=...)``.
+        ``BinomialExpert(n_trials=...)``.  Under variational inference the dispersion of a negative
+        binomial must be given.
     n_experts, n_particles, n_islands, gate, gate_prior, gate_features, expert_features, \
-ess_threshold, retain, forgetting, n_warmup, standardize, missing, n_jobs, random_state, verbose
+ess_threshold, retain, forgetting, n_warmup, standardize, inference, missing, n_jobs, \
+random_state, verbose
         As for :class:`HSMoERegressor`.
 
     References
@@ -64,6 +66,7 @@ ess_threshold, retain, forgetting, n_warmup, standardize, missing, n_jobs, rando
         forgetting: Any = "auto",
         n_warmup: Any = "auto",
         standardize: Any = True,
+        inference: Any = "particles",
         missing: Any = "raise",
         n_jobs: Any = 1,
         random_state: Any = None,

@@ -26,7 +26,8 @@ class HSMoERegressor(OnlineMixture):
 
     ``p(y | x) = sum_k g_k(x) N(y; x'beta_k, s2_k)``: a binary tree of logistic splits ``g`` routes
     a row to one of ``n_experts`` linear regressions.  Gate, coefficients and noise are learned
-    together, row by row, by particle learning; predictions are mixtures over the particles.
+    together, row by row, by particle learning; predictions are mixtures over the particles.  With
+    many experts or features ``inference="variational"`` is cheaper.
 
     Parameters
     ----------
@@ -71,6 +72,14 @@ class HSMoERegressor(OnlineMixture):
     standardize : bool
         Standardise features and target by the warm-up rows.  Every output is in the original
         units either way.  If False there is no warm-up, and the priors are in raw units.
+    inference : {"particles", "variational"} or Variational
+        How the posterior is found.  ``"variational"``: streaming variational Bayes with the same
+        model, priors and methods, for sizes where particles are too dear.  Each island is then one
+        member, a single mean-field posterior, and a row costs ``O(K d^2)`` a member, or ``O(K d)``
+        with ``Variational(covariance="diagonal")``.  Forecasts are somewhat worse (see
+        docs/variational.md), and there is no Monte Carlo error to report.  ``n_particles`` and
+        ``ess_threshold`` have no meaning then; ``retain`` and ``forgetting`` mean the same.  Of the
+        experts of this class it takes ``"gaussian"`` alone.
     missing : {"raise", "skip"}
         What to do with NaN: refuse the call, or leave such rows out (predictions of such rows are
         NaN).  Infinite values are always refused.
@@ -133,6 +142,7 @@ class HSMoERegressor(OnlineMixture):
         forgetting: Any = "auto",
         n_warmup: Any = "auto",
         standardize: Any = True,
+        inference: Any = "particles",
         missing: Any = "raise",
         n_jobs: Any = 1,
         random_state: Any = None,

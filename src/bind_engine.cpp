@@ -103,8 +103,8 @@ PhiKernel phi_kernel(const std::string& name) {
 std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int expert_dim, int gate_dim,
                               const Indices& tree, const Indices& leaves, const py::dict& gate_prior,
                               const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_scans, Index scan_rows,
-                              Index exchange_rows, int early_particles, Index early_rows,
-                              const Doubles& forgetting, double pool_memory, const Words& seeds) {
+                              Index exchange_rows, int early_particles, Index early_rows, const Doubles& forgetting,
+                              double pool_memory, const std::optional<py::dict>& variational, const Words& seeds) {
   check_at_least("Engine", "n_experts", n_experts, 1);
   check_at_least("Engine", "n_particles", n_particles, 1);
   check_at_least("Engine", "n_islands", n_islands, 1);
@@ -131,6 +131,12 @@ std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int
   c.exchange_rows = exchange_rows;
   c.forgetting.assign(forgetting.data(), forgetting.data() + forgetting.size());
   c.pool_memory = pool_memory;
+  if (variational) {
+    VariationalOptions o;
+    o.diagonal = option(*variational, "diagonal", o.diagonal) != 0;
+    o.sampled_rows = Index(option(*variational, "sampled_rows", double(o.sampled_rows)));
+    c.variational = o;
+  }
   return make_engine(c, std::vector<std::uint64_t>(seeds.data(), seeds.data() + seeds.size()));
 }
 
@@ -289,6 +295,7 @@ py::dict get_state(const Engine& e) {
   out["first_retained"] = to_array(std::vector<Index>{s.first_retained}, {1});
   out["retained_xy"] = to_array(s.retained_xy, {n, width});
   out["retained_u"] = to_array(s.retained_u, {n, e.config().gate_dim});
+  if (e.config().variational) out["responsibility"] = to_array(s.responsibility, {R, n, Index(e.config().n_experts)});
   out["frozen_until"] = to_array(s.frozen_until, {R});
   out["swept_at"] = to_array(s.swept_at, {R});
   return out;
@@ -313,6 +320,7 @@ void set_state(Engine& e, const py::dict& d) {
   s.first_retained = first[0];
   s.retained_xy = state_array<double>(d, "retained_xy");
   s.retained_u = state_array<double>(d, "retained_u");
+  if (e.config().variational) s.responsibility = state_array<double>(d, "responsibility");
   s.frozen_until = state_array<Index>(d, "frozen_until");
   s.swept_at = state_array<Index>(d, "swept_at");
   s.particles = state_array<double>(d, "particles");
@@ -347,9 +355,8 @@ void bind_engine(py::module_& m) {
   py::class_<Engine>(m, "Engine", py::module_local())
       .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
            "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "retain"_a = Index(0),
-           "n_scans"_a = 1, "scan_rows"_a = Index(0), "exchange_rows"_a = Index(0), "early_particles"_a = 0, "early_rows"_a = Index(0),
-           "forgetting"_a = Doubles(0),
-           "pool_memory"_a = 1.0, "seeds"_a)
+           "n_scans"_a = 1, "scan_rows"_a = Index(0), "exchange_rows"_a = Index(0), "early_particles"_a = 0,
+           "early_rows"_a = Index(0), "forgetting"_a = Doubles(0), "pool_memory"_a = 1.0, "variational"_a = py::none(), "seeds"_a)
       .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
         return learn(e, X, U, y, n_jobs, nullptr);
       }, "X"_a, "U"_a, "y"_a, "n_jobs"_a)

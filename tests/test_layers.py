@@ -21,6 +21,7 @@ ALLOWED = {
     "expert": {"random", "linalg", "simd"},
     "gate": {"random", "linalg", "simd", "prior"},
     "predictive": {"random", "linalg", "simd", "expert", "gate", "prior"},
+    "variational": {"random", "linalg", "simd", "expert", "gate", "prior", "predictive", "filter"},
     "filter": {"random", "linalg", "simd", "expert", "gate", "prior", "predictive"},
 }
 

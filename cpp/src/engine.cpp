@@ -4,7 +4,7 @@
 namespace hsmoe {
 
 std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds) {
-  return make_engine<HSMOE_LANES>(config, seeds);
+  return config.variational ? make_variational_engine(config, seeds) : make_engine<HSMOE_LANES>(config, seeds);
 }
 
 }  // namespace hsmoe

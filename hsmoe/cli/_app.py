@@ -99,6 +99,13 @@ def _forgetting(context: click.Context, option: click.Parameter, value: str) -> 
     help="Prior of the gate coefficients.",
 )
 @click.option(
+    "--inference",
+    default=_DEFAULTS["inference"],
+    show_default=True,
+    type=click.Choice(["particles", "variational"]),
+    help="variational: cheaper where experts or features are many.",
+)
+@click.option(
     "--retain",
     default=str(_DEFAULTS["retain"]),
     show_default=True,
@@ -158,6 +165,7 @@ def fit(
         gate=settings["gate"],
         gate_prior=settings["gate_prior"],
         gate_features=gate_features,
+        inference=settings["inference"],
         retain=settings["retain"],
         forgetting=settings["forgetting"],
         n_warmup="auto" if warmup is None else warmup,

@@ -1,4 +1,4 @@
-// The face of the engine: plain doubles in and out, no lanes.  ParticleFilter<W> implements it.
+// The face of the engine: plain doubles in and out, no lanes.  ParticleFilter<W> and VariationalEngine implement it.
 #pragma once
 
 #include <algorithm>
@@ -6,10 +6,12 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <hsmoe/expert/expert_options.hpp>
+#include <hsmoe/filter/variational_options.hpp>
 #include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/prior/prior_options.hpp>
 #include <hsmoe/types.hpp>
@@ -33,6 +35,7 @@ struct EngineConfig {
   Index early_rows = 0;
   std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)
   double pool_memory = 1.0;        // once rows are frozen, islands are pooled by evidence that decays so much a row
+  std::optional<VariationalOptions> variational;  // mean field, one member an island, instead of particles
 
   int first_particles() const { return early_rows > 0 ? std::max(early_particles, n_particles) : n_particles; }
   /// Particles of an island that has learned so many rows.
@@ -87,6 +90,7 @@ struct EngineState {
   std::vector<SweepEvent> sweep_log;
   Index first_retained = 0;                             // stream index of the first row below
   std::vector<double> retained_xy, retained_u;          // (n, expert_dim + 1), (n, gate_dim)
+  std::vector<double> responsibility;                   // (islands, n, K) of mean field; else empty
   std::vector<Index> frozen_until, swept_at;            // (islands)
 };
 
@@ -180,7 +184,9 @@ class Engine {
 template <int W>
 std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
 
-/// With the lanes of this build.
+std::unique_ptr<Engine> make_variational_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
+
+/// What the configuration asks for, with the lanes of this build.
 std::unique_ptr<Engine> make_engine(const EngineConfig& config, const std::vector<std::uint64_t>& seeds);
 
 }  // namespace hsmoe

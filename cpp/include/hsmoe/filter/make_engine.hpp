@@ -1,35 +1,16 @@
 // Builds an engine from its configuration: the one place that knows every kind of expert, gate and prior.
 #pragma once
 
-#if defined(__unix__) || defined(__APPLE__)
-#include <unistd.h>
-#endif
-
 #include <hsmoe/expert/augmented.hpp>
 #include <hsmoe/expert/gaussian.hpp>
 #include <hsmoe/expert/polya_gamma_families.hpp>
 #include <hsmoe/expert/scale_mixture_families.hpp>
+#include <hsmoe/filter/check_config.hpp>
 #include <hsmoe/filter/particle_filter.hpp>
 #include <hsmoe/gate/tree_gate.hpp>
-#include <hsmoe/prior/horseshoe.hpp>
-#include <hsmoe/prior/normal.hpp>
+#include <hsmoe/prior/make_prior.hpp>
 
 namespace hsmoe {
-
-/// Bytes of memory of this machine; infinite where it cannot be asked.
-inline double physical_memory() {
-#if defined(_SC_PHYS_PAGES)
-  return double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
-#else
-  return std::numeric_limits<double>::infinity();
-#endif
-}
-
-template <int W>
-std::unique_ptr<GatePrior<W>> make_prior(const PriorOptions& options, int n_nodes, int dim) {
-  if (const auto* o = std::get_if<HorseshoeOptions>(&options)) return std::make_unique<Horseshoe<W>>(n_nodes, dim, *o);
-  return std::make_unique<NormalPrior<W>>(n_nodes, dim, std::get<NormalPriorOptions>(options));
-}
 
 // One overload a kind of options.
 template <int W>
@@ -59,15 +40,7 @@ std::unique_ptr<Expert<W>> make_expert(const NegativeBinomialOptions& o, int n_e
 
 template <int W>
 std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std::uint64_t>& seeds) {
-  check_at_least("Engine", "n_experts", c.n_experts, 1);
-  check_at_least("Engine", "n_particles", c.n_particles, 1);
-  check_at_least("Engine", "n_islands", c.n_islands, 1);
-  check_at_least("Engine", "expert_dim", c.expert_dim, 1);
-  check_at_least("Engine", "gate_dim", c.gate_dim, 1);
-  // Packed triangles are counted in int; a state that large would not fit in memory anyway.
-  constexpr int widest = 20000;
-  if (c.expert_dim > widest) detail::invalid("Engine", "expert_dim", c.expert_dim, "at most 20000: choose fewer expert_features");
-  if (c.gate_dim > widest) detail::invalid("Engine", "gate_dim", c.gate_dim, "at most 20000: choose fewer gate_features");
+  check_config(c);
   const auto* logit = std::get_if<LogitOptions>(&c.expert);
   const double regressions = logit ? logit->n_classes - 1 : 1;  // of an expert
   const double doubles = double(c.n_islands) * (c.first_particles() + W) * c.n_experts *
@@ -82,23 +55,7 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
       double(c.n_experts) * (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) > 2e9)
     throw InvalidArgument("Engine: a particle of " + std::to_string(c.n_experts) + " experts over " +
                           std::to_string(c.expert_dim) + " columns is too large: choose fewer experts or columns");
-  check_between("Engine", "ess_threshold", c.ess_threshold, 0.0, 1.0);
-  check_at_least("Engine", "retain", c.retain, Index(-1));
-  check_at_least("Engine", "n_scans", c.n_scans, 1);
-  check_at_least("Engine", "exchange_rows", c.exchange_rows, Index(0));
-  check_at_least("Engine", "scan_rows", c.scan_rows, Index(0));
-  check_at_least("Engine", "early_particles", c.early_particles, 0);
-  check_at_least("Engine", "early_rows", c.early_rows, Index(0));
-  check_between("Engine", "pool_memory", c.pool_memory, 1e-3, 1.0);
-  for (double rate : c.forgetting) check_between("Engine", "forgetting", rate, 1e-3, 1.0);
-  for (double rate : c.forgetting)
-    if (rate < 1.0 && c.retain <= 0)
-      detail::invalid("Engine", "forgetting", rate, "1 unless retain is positive: what decays are rows no longer retained");
-  if (!c.forgetting.empty() && Index(c.forgetting.size()) != c.n_islands)
-    detail::invalid("Engine", "forgetting", c.forgetting.size(), "one rate an island");
   Tree tree(c.tree, c.leaves);
-  if (tree.n_experts() != c.n_experts)
-    detail::invalid("Engine", "leaves", tree.n_experts(), "as many as n_experts");
   auto expert = std::visit([&](const auto& o) { return make_expert<W>(o, c.n_experts, c.expert_dim); }, c.expert);
   auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
   auto gate = std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));

@@ -35,8 +35,8 @@
 
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
-#include <hsmoe/filter/engine.hpp>
 #include <hsmoe/filter/forecast_batch.hpp>
+#include <hsmoe/filter/mixture_engine.hpp>
 #include <hsmoe/filter/particle_store.hpp>
 #include <hsmoe/filter/resampling.hpp>
 #include <hsmoe/filter/row_buffer.hpp>
@@ -47,7 +47,7 @@
 namespace hsmoe {
 
 template <int W>
-class ParticleFilter final : public Engine {
+class ParticleFilter final : public MixtureEngine {
  public:
   ParticleFilter(const EngineConfig& config, std::unique_ptr<Expert<W>> expert, std::unique_ptr<Gate<W>> gate,
                  const std::vector<std::uint64_t>& seeds);
@@ -55,18 +55,9 @@ class ParticleFilter final : public Engine {
   void learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast,
              const Poll& poll) override;
 
-  void moments(const Rows& rows, int n_jobs, double* mean, double* variance) const override;
-  void quantiles(const Rows& rows, const double* probs, int n_probs, int n_jobs, double* out) const override;
-  void cdf(const Rows& rows, int n_jobs, double* out) const override;
-  void log_density(const Rows& rows, int n_jobs, double* out) const override;
-  void crps(const Rows& rows, int n_jobs, double* out) const override;
-  void class_proba(const Rows& rows, int n_jobs, double* out) const override;
-  void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const override;
   void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const override;
   void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const override;
 
-  std::vector<double> gate_inclusion() const override;
-  std::vector<double> expert_counts() const override;
   ParticleReport particle(Index i) const override;
   void draw(const std::vector<Index>& particles, const std::uint64_t* seeds, const Rows& rows, int n_jobs,
             const PosteriorDraws& out) const override;
@@ -74,7 +65,6 @@ class ParticleFilter final : public Engine {
   const std::vector<double>& log_share() const override { return population_.log_share; }
   double log_evidence() const override { return population_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return population_.island_log_evidence; }
-  std::vector<double> ess() const override;
   const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
   const std::vector<SweepEvent>& sweep_log() const override { return sweep_log_; }
   Index n_rows() const override { return n_rows_; }
@@ -82,8 +72,6 @@ class ParticleFilter final : public Engine {
   Index n_bytes() const override;
   int n_splits() const override { return gate_->n_splits(); }
   int n_coefficients() const override { return expert_->coefficients(); }
-  int n_classes() const override { return law_->n_classes(); }
-  const EngineConfig& config() const override { return config_; }
   EngineState state() const override;
   void set_state(const EngineState& state) override;
 
@@ -116,7 +104,6 @@ class ParticleFilter final : public Engine {
 
   ParticleStore<W> empty_store(Index n_particles) const;
   InFlight in_flight(Index n_particles) const;
-  void check_targets(const Rows& rows) const;
   void learn_run(const Rows& rows, Index first, Index last, ThreadPool& pool, std::vector<Scratch>& scratch,
                  const LearnPath& path, const ForecastPath* forecast, const Poll& poll);
   void thin();
@@ -135,13 +122,9 @@ class ParticleFilter final : public Engine {
   bool exchanges(Index block, Index begin, Index end, Index freeze) const;
   void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* g,
                         Lane<W>* memo, Lane<W>* work) const;
-  Index n_islands() const { return config_.n_islands; }
   double* weights_of(Index island) { return in_flight_.weight.data() + island * n_particles(); }
-  double share_out(const std::vector<double>& growth);
-  std::vector<double> pooled_weights() const;
   std::vector<Scratch> scratches(int n_threads) const;
-  template <class PerRow>  // per_row(row index, component view, workspace)
-  void for_each_forecast(const Rows& rows, int n_jobs, PerRow&& per_row) const;
+  void for_each_forecast(const Rows& rows, int n_jobs, const PerRow& per_row) const override;
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
   Index freeze_before(Index island) const;
@@ -152,10 +135,8 @@ class ParticleFilter final : public Engine {
   Index memo_offset() const { return config_.n_experts; }
   double* memory(Index block) { return in_flight_.memory.data() + block * memory_lanes_ * W; }
 
-  EngineConfig config_;
   std::unique_ptr<Expert<W>> expert_;
   std::unique_ptr<Gate<W>> gate_;
-  std::unique_ptr<PredictiveLaw> law_;
   Population population_;
   Index n_rows_ = 0;
   std::vector<ResamplingEvent> resampling_log_;

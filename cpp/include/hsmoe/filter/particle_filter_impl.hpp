@@ -8,10 +8,9 @@ namespace hsmoe {
 template <int W>
 ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Expert<W>> expert,
                                   std::unique_ptr<Gate<W>> gate, const std::vector<std::uint64_t>& seeds)
-    : config_(config),
+    : MixtureEngine(config),
       expert_(std::move(expert)),
       gate_(std::move(gate)),
-      law_(make_law(config.expert)),
       population_{empty_store(config.first_particles()), {}, {}, {}, {}, {}, 0.0, RowBuffer(config.expert_dim, config.gate_dim),
                   std::vector<Index>(config.n_islands, 0), std::vector<Index>(config.n_islands, 0)},
       memory_lanes_(config.n_experts + gate_->memo_lanes()),
@@ -70,14 +69,6 @@ std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(in
     s.uu.assign(std::size_t(packed_size(config_.gate_dim)), 0.0);
   }
   return all;
-}
-
-/// Targets that the law of the experts cannot have are refused before anything is done with them.
-template <int W>
-void ParticleFilter<W>::check_targets(const Rows& rows) const {
-  for (Index i = 0; i < rows.n; ++i)
-    if (const char* wanted = law_->refusal(rows.y[i]))
-      detail::invalid("Engine", ("y of row " + std::to_string(i)).c_str(), rows.y[i], wanted);
 }
 
 template <int W>
@@ -172,11 +163,8 @@ void ParticleFilter<W>::reweight_islands(Index row_in_call, std::vector<double>&
   for (Index r = 0; r < n_islands(); ++r) {
     const Index at = r * n_particles();
     growth[r] = reweight<W>(log_weight.data() + at, in_flight_.increment.data() + at, n_particles(), weights_of(r));
-    if (!std::isfinite(growth[r]))
-      throw NumericalError("row " + std::to_string(row_in_call) +
-                           ": its density is zero or not a number under every particle; look for a value far outside "
-                           "the scale of the data (in y or in a feature) and remove or clip it");
   }
+  check_growth(growth, row_in_call);
   population_.log_weight.swap(log_weight);
   for (Index r = 0; r < n_islands(); ++r) population_.island_log_evidence[r] += growth[r];
 }
@@ -274,7 +262,8 @@ void ParticleFilter<W>::learn_run(const Rows& rows, Index first, Index last, Thr
     const Index slot = batch ? (i - first) % batch->slots() : 0;
     if (batch) batch->close(slot, pooled_weights(), row.y);
     reweight_islands(i, growth);
-    const double log_density = share_out(growth);
+    const double log_density = share_out(population_.log_share, growth, any_frozen() ? config_.pool_memory : 1.0);
+    population_.log_evidence += log_density;
     if (forecast && forecast->log_density) forecast->log_density[i] = log_density;
     if (path.log_evidence) path.log_evidence[i] = log_evidence();
     if (path.ess) {
@@ -341,31 +330,6 @@ void ParticleFilter<W>::thin() {
   p.streams = std::move(streams);
   p.log_weight = std::move(log_weight);
   in_flight_ = std::move(row);
-}
-
-/// Take the forecasts of the islands for a row into their shares; returns the log density of the pooled one.
-template <int W>
-double ParticleFilter<W>::share_out(const std::vector<double>& growth) {
-  std::vector<double>& share = population_.log_share;
-  const Index R = n_islands();
-  for (Index r = 0; r < R; ++r) share[r] += growth[r];
-  const double log_density = hsmoe::log_sum_exp(share.data(), R);
-  const double memory = any_frozen() ? config_.pool_memory : 1.0;
-  for (double& v : share) v = memory * (v - log_density);
-  const double total = hsmoe::log_sum_exp(share.data(), R);
-  for (double& v : share) v -= total;
-  population_.log_evidence += log_density;
-  return log_density;
-}
-
-template <int W>
-std::vector<double> ParticleFilter<W>::pooled_weights() const {
-  const Index N = n_particles();
-  std::vector<double> w(population_.log_weight.size());
-  for (Index r = 0; r < n_islands(); ++r)
-    for (Index i = 0; i < N; ++i)
-      w[r * N + i] = std::exp(population_.log_weight[r * N + i] + population_.log_share[r]);
-  return w;
 }
 
 }  // namespace hsmoe

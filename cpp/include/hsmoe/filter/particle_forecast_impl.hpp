@@ -8,8 +8,7 @@
 namespace hsmoe {
 
 template <int W>
-template <class PerRow>
-void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, PerRow&& per_row) const {
+void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, const PerRow& per_row) const {
   const Index N = n_particles(), K = config_.n_experts;
   const std::vector<double> particle_weight = pooled_weights();
   ThreadPool pool(int(std::min<Index>(n_jobs, rows.n)));
@@ -44,57 +43,6 @@ void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, PerRow&&
       }
       per_row(row_index, ComponentView{std::size_t(size), c.data(), c.data() + size, std::size_t(size)}, workspaces[t]);
     }
-  });
-}
-
-template <int W>
-void ParticleFilter<W>::moments(const Rows& rows, int n_jobs, double* mean, double* variance) const {
-  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
-    mean[i] = law_->mean(m);
-    if (variance) variance[i] = law_->variance(m);
-  });
-}
-
-template <int W>
-void ParticleFilter<W>::quantiles(const Rows& rows, const double* probs, int n_probs, int n_jobs, double* out) const {
-  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace& workspace) {
-    law_->quantiles(m, probs, n_probs, out + i * n_probs, workspace);
-  });
-}
-
-template <int W>
-void ParticleFilter<W>::cdf(const Rows& rows, int n_jobs, double* out) const {
-  check_targets(rows);
-  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->cdf(m, rows.y[i]); });
-}
-
-template <int W>
-void ParticleFilter<W>::log_density(const Rows& rows, int n_jobs, double* out) const {
-  check_targets(rows);
-  for_each_forecast(rows, n_jobs,
-                    [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->log_density(m, rows.y[i]); });
-}
-
-template <int W>
-void ParticleFilter<W>::crps(const Rows& rows, int n_jobs, double* out) const {
-  check_targets(rows);
-  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace& workspace) {
-    out[i] = law_->crps(m, rows.y[i], workspace);
-  });
-}
-
-template <int W>
-void ParticleFilter<W>::class_proba(const Rows& rows, int n_jobs, double* out) const {
-  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
-    law_->class_proba(m, out + i * law_->n_classes());
-  });
-}
-
-template <int W>
-void ParticleFilter<W>::sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const {
-  Stream<1> rng = Stream<1>::load(seed);
-  for_each_forecast(rows, 1, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
-    for (Index s = 0; s < n_samples; ++s) out[i * n_samples + s] = law_->sample(m, rng);
   });
 }
 
@@ -168,19 +116,9 @@ void ParticleFilter<W>::active_experts(const Rows& rows, double mass, int n_jobs
 template <int W>
 ParticleReport ParticleFilter<W>::particle(Index i) const {
   const std::vector<double> w = pooled_weights();
-  if (i < 0) i = std::max_element(w.begin(), w.end()) - w.begin();
-  if (i >= Index(w.size()))
-    detail::invalid("Engine.particle", "i", i, ("below " + std::to_string(w.size())).c_str());
-  const int K = config_.n_experts, splits = gate_->n_splits(), p = config_.gate_dim;
-  ParticleReport r;
+  i = chosen_particle(i, w);
+  ParticleReport r = blank_report();
   r.weight = w[i];
-  r.phi.resize(splits * p);
-  r.local_scale.resize(splits * p);
-  r.inclusion.resize(splits * p);
-  r.coefficients.resize(K * n_coefficients());
-  r.noise_variance.resize(K);
-  r.shape.resize(K);
-  r.counts.resize(K);
   const Index island = i / n_particles(), slot = i % n_particles();
   const double* state = population_.store.block(population_.store.block_of(island, slot));
   const int lane = population_.store.lane_of(slot);
@@ -188,38 +126,6 @@ ParticleReport ParticleFilter<W>::particle(Index i) const {
   gate_->describe(state + W * Index(expert_->fields()), lane, r.phi.data(), r.local_scale.data(), r.inclusion.data(),
                   &r.global_scale);
   return r;
-}
-
-template <int W>
-std::vector<double> ParticleFilter<W>::gate_inclusion() const {
-  const std::vector<double> w = pooled_weights();
-  std::vector<double> mean(std::size_t(gate_->n_splits() * config_.gate_dim), 0.0);
-  for (Index i = 0; i < Index(w.size()); ++i) {
-    const ParticleReport r = particle(i);
-    for (std::size_t j = 0; j < mean.size(); ++j) mean[j] += w[i] * r.inclusion[j];
-  }
-  return mean;
-}
-
-template <int W>
-std::vector<double> ParticleFilter<W>::expert_counts() const {
-  const std::vector<double> w = pooled_weights();
-  std::vector<double> mean(std::size_t(config_.n_experts), 0.0);
-  for (Index i = 0; i < Index(w.size()); ++i) {
-    const ParticleReport r = particle(i);
-    for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += w[i] * r.counts[k];
-  }
-  return mean;
-}
-
-template <int W>
-std::vector<double> ParticleFilter<W>::ess() const {
-  std::vector<double> out(n_islands(), 0.0), w(n_particles(), 0.0);
-  for (Index r = 0; r < n_islands(); ++r) {
-    for (Index i = 0; i < n_particles(); ++i) w[i] = std::exp(population_.log_weight[r * n_particles() + i]);
-    out[r] = effective_sample_size(w.data(), n_particles());
-  }
-  return out;
 }
 
 template <int W>

@@ -45,6 +45,12 @@ class GatePrior {
   /// Draw the local scales anew given phi and the global scales, whatever they were, in the mask.
   virtual void draw_local(const double* phi, double* node, const double* global, Stream<W>& rng, Mask<W> mask) const = 0;
 
+  // Mean field: a product of factors, q(phi) of each node and those of the scales, in place of the joint posterior.
+  /// Scales to begin with.
+  virtual void typical_scales(double* node, Index stride, double* global) const = 0;
+  /// The expectations under the best factors of the scales, given second_moment = E[phi_lj^2] (n_nodes x dim lanes).
+  virtual void expect_scales(const Lane<W>* second_moment, double* node, Index stride, double* global) const = 0;
+
   /// Local scale lambda and global scale tau, for reports (NaN where the prior has none).
   virtual double local_scale(const double* node, int j, int lane) const = 0;
   virtual double global_scale(const double* global, int lane) const = 0;

@@ -140,6 +140,32 @@ class Horseshoe final : public GatePrior<W> {
       select(mask, bounded(exponential<W>(rng, mask) / (1.0 + w)), Lane<W>::load(nu)).store(nu);
     }
   }
+  void typical_scales(double* node, Index stride, double* global) const override {
+    Lane<W>(inv_tau0_sq_).store(global);
+    Lane<W>(0.5 / inv_tau0_sq_).store(global + W);
+    for (int l = 0; l < this->n_nodes_; ++l)
+      for (int j = 0; j < 2 * this->dim_; ++j) Lane<W>(1.0).store(node + Index(l) * stride + W * j);
+  }
+  // The factor of lambda_lj with nu summed out, and those of tau^2 and xi, which are inverse gamma:
+  //     E[1/lambda^2] = 1 / (c exp(c) E1(c)) - 1,  c = E[phi^2] E[1/tau^2] / 2
+  //     E[1/tau^2] = (M+1)/2 / (E[1/xi] + sum E[phi^2] E[1/lambda^2] / 2)      E[1/xi] = 1 / (1/tau0^2 + E[1/tau^2])
+  void expect_scales(const Lane<W>* second_moment, double* node, Index stride, double* global) const override {
+    Lane<W> inv_tau_sq = Lane<W>::load(global), inv_xi = Lane<W>::load(global + W);
+    for (int round = 0; round < 2; ++round) {
+      Lane<W> sum(0.0);
+      for (int l = 0; l < this->n_nodes_; ++l)
+        for (int j = first_; j < this->dim_; ++j) {
+          const Lane<W> m2 = second_moment[l * this->dim_ + j];
+          const Lane<W> w = bounded(horseshoe_mean_inverse_square(exponent(m2, inv_tau_sq)));
+          w.store(node + Index(l) * stride + W * j);
+          sum += m2 * w;
+        }
+      inv_tau_sq = bounded(0.5 * (n_penalised_ + 1) / (inv_xi + 0.5 * sum));
+      inv_xi = bounded(1.0 / (inv_tau0_sq_ + inv_tau_sq));
+    }
+    inv_tau_sq.store(global);
+    inv_xi.store(global + W);
+  }
   double local_scale(const double* node, int j, int lane) const override {
     return j < first_ ? std::numeric_limits<double>::quiet_NaN() : 1 / std::sqrt(node[W * j + lane]);
   }

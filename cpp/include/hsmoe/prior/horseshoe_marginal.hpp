@@ -42,7 +42,14 @@ inline Lane<W> scaled_exponential_integral(Lane<W> c) {
   return detail::exponential_integral<W, 30, 40>(c, 2.0);
 }
 
-/// The same with a relative error below 1e-4, and below 1e-7 / c in 1 / (c exp(c) E1(c)) - 1 above c = 10.
+/// E[w | phi] = 1 / (c exp(c) E1(c)) - 1; by its series in 1/c where the difference would lose digits.
+template <int W>
+inline Lane<W> horseshoe_mean_inverse_square(Lane<W> c) {
+  const Lane<W> t = 1.0 / c;
+  return select(c < Lane<W>(1e4), 1.0 / (c * scaled_exponential_integral(c)) - 1.0, t * (1.0 - t * (1.0 - 3.0 * t)));
+}
+
+/// exp(c) E1(c) with a relative error below 1e-4, and below 1e-7 / c in 1 / (c exp(c) E1(c)) - 1 above c = 10.
 template <int W>
 inline Lane<W> rough_exponential_integral(Lane<W> c) {
   return detail::exponential_integral<W, 8, 7>(c, 1.0);

@@ -39,6 +39,8 @@ class NormalPrior final : public GatePrior<W> {
   }
   void expected_precision(const double*, const Lane<W>*, Lane<W>* D) const override { precision(nullptr, nullptr, D); }
   void draw_local(const double*, double*, const double*, Stream<W>&, Mask<W>) const override {}
+  void typical_scales(double*, Index, double*) const override {}
+  void expect_scales(const Lane<W>*, double*, Index, double*) const override {}
   double local_scale(const double*, int, int) const override { return std::numeric_limits<double>::quiet_NaN(); }
   double global_scale(const double*, int) const override { return std::numeric_limits<double>::quiet_NaN(); }
   bool plausible(const double*, const double*, int) const override { return true; }

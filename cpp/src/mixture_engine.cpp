@@ -1,0 +1,138 @@
+// Forecasting and reporting from the components of a mixture: nothing here changes a particle.
+#include <algorithm>
+#include <cmath>
+
+#include <hsmoe/error.hpp>
+#include <hsmoe/filter/mixture_engine.hpp>
+#include <hsmoe/filter/weights.hpp>
+
+namespace hsmoe {
+
+void MixtureEngine::check_targets(const Rows& rows) const {
+  for (Index i = 0; i < rows.n; ++i)
+    if (const char* wanted = law_->refusal(rows.y[i]))
+      detail::invalid("Engine", ("y of row " + std::to_string(i)).c_str(), rows.y[i], wanted);
+}
+
+void MixtureEngine::moments(const Rows& rows, int n_jobs, double* mean, double* variance) const {
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
+    mean[i] = law_->mean(m);
+    if (variance) variance[i] = law_->variance(m);
+  });
+}
+
+void MixtureEngine::quantiles(const Rows& rows, const double* probs, int n_probs, int n_jobs, double* out) const {
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace& workspace) {
+    law_->quantiles(m, probs, n_probs, out + i * n_probs, workspace);
+  });
+}
+
+void MixtureEngine::cdf(const Rows& rows, int n_jobs, double* out) const {
+  check_targets(rows);
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->cdf(m, rows.y[i]); });
+}
+
+void MixtureEngine::log_density(const Rows& rows, int n_jobs, double* out) const {
+  check_targets(rows);
+  for_each_forecast(rows, n_jobs,
+                    [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->log_density(m, rows.y[i]); });
+}
+
+void MixtureEngine::crps(const Rows& rows, int n_jobs, double* out) const {
+  check_targets(rows);
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace& workspace) {
+    out[i] = law_->crps(m, rows.y[i], workspace);
+  });
+}
+
+void MixtureEngine::class_proba(const Rows& rows, int n_jobs, double* out) const {
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
+    law_->class_proba(m, out + i * law_->n_classes());
+  });
+}
+
+void MixtureEngine::sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const {
+  Stream<1> rng = Stream<1>::load(seed);
+  for_each_forecast(rows, 1, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
+    for (Index s = 0; s < n_samples; ++s) out[i * n_samples + s] = law_->sample(m, rng);
+  });
+}
+
+std::vector<double> MixtureEngine::pooled_weights() const {
+  const std::vector<double>&weight = log_weight(), &share = log_share();
+  const Index N = n_particles();
+  std::vector<double> w(weight.size());
+  for (Index r = 0; r < n_islands(); ++r)
+    for (Index i = 0; i < N; ++i) w[r * N + i] = std::exp(weight[r * N + i] + share[r]);
+  return w;
+}
+
+Index MixtureEngine::chosen_particle(Index i, const std::vector<double>& weights) const {
+  if (i < 0) return std::max_element(weights.begin(), weights.end()) - weights.begin();
+  if (i >= Index(weights.size()))
+    detail::invalid("Engine.particle", "i", i, ("below " + std::to_string(weights.size())).c_str());
+  return i;
+}
+
+ParticleReport MixtureEngine::blank_report() const {
+  const std::size_t K = std::size_t(config_.n_experts), table = std::size_t(n_splits() * config_.gate_dim);
+  ParticleReport r;
+  r.phi.resize(table);
+  r.local_scale.resize(table);
+  r.inclusion.resize(table);
+  r.coefficients.resize(K * std::size_t(n_coefficients()));
+  r.noise_variance.resize(K);
+  r.shape.resize(K);
+  r.counts.resize(K);
+  return r;
+}
+
+std::vector<double> MixtureEngine::gate_inclusion() const {
+  const std::vector<double> w = pooled_weights();
+  std::vector<double> mean(std::size_t(n_splits() * config_.gate_dim), 0.0);
+  for (Index i = 0; i < Index(w.size()); ++i) {
+    const ParticleReport r = particle(i);
+    for (std::size_t j = 0; j < mean.size(); ++j) mean[j] += w[i] * r.inclusion[j];
+  }
+  return mean;
+}
+
+std::vector<double> MixtureEngine::expert_counts() const {
+  const std::vector<double> w = pooled_weights();
+  std::vector<double> mean(std::size_t(config_.n_experts), 0.0);
+  for (Index i = 0; i < Index(w.size()); ++i) {
+    const ParticleReport r = particle(i);
+    for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += w[i] * r.counts[k];
+  }
+  return mean;
+}
+
+std::vector<double> MixtureEngine::ess() const {
+  const std::vector<double>& weight = log_weight();
+  std::vector<double> out(n_islands(), 0.0), w(n_particles(), 0.0);
+  for (Index r = 0; r < n_islands(); ++r) {
+    for (Index i = 0; i < n_particles(); ++i) w[i] = std::exp(weight[r * n_particles() + i]);
+    out[r] = effective_sample_size(w.data(), n_particles());
+  }
+  return out;
+}
+
+double share_out(std::vector<double>& share, const std::vector<double>& growth, double memory) {
+  const Index R = Index(share.size());
+  for (Index r = 0; r < R; ++r) share[r] += growth[r];
+  const double log_density = log_sum_exp(share.data(), R);
+  for (double& v : share) v = memory * (v - log_density);
+  const double total = log_sum_exp(share.data(), R);
+  for (double& v : share) v -= total;
+  return log_density;
+}
+
+void check_growth(const std::vector<double>& growth, Index row_in_call) {
+  for (double v : growth)
+    if (!std::isfinite(v))
+      throw NumericalError("row " + std::to_string(row_in_call) +
+                           ": its density is zero or not a number under every particle; look for a value far outside "
+                           "the scale of the data (in y or in a feature) and remove or clip it");
+}
+
+}  // namespace hsmoe

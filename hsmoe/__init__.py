@@ -1,40 +1,54 @@
 """Bayesian mixtures of experts learned online, with sparse routing and honest intervals."""
 
-from . import linalg, resampling
+from . import linalg, losses, merging, mixtures, resampling
 from ._dispatch import build_config, simd_level
 from ._errors import CheckpointError, NotFittedError
 from ._experts import GaussianExpert
 from ._gate_report import GateInclusion
 from ._islands import IslandsDisagreeWarning
 from ._load import load
+from ._merged_experts import MergedExperts, merge_experts
 from ._pit import PitHistogram
 from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
+from ._selection import ExpertSelection, select_n_experts
 from ._version import __version__
 from .forecast import Forecast
 from .linalg import NumericalError
+from .losses import voronoi_loss
+from .mixtures import SoftmaxMixture, TreeMixture
 from .random import polyagamma_cdf, polyagamma_pdf, random_polyagamma
 from .regressor import HSMoERegressor
 
 __all__ = [
     "CheckpointError",
+    "ExpertSelection",
     "Forecast",
     "GateInclusion",
     "GaussianExpert",
     "HSMoERegressor",
     "HorseshoePrior",
     "IslandsDisagreeWarning",
+    "MergedExperts",
     "NormalPrior",
     "NotFittedError",
     "NumericalError",
     "PaperHorseshoePrior",
     "PitHistogram",
+    "SoftmaxMixture",
+    "TreeMixture",
     "__version__",
     "build_config",
     "linalg",
     "load",
+    "losses",
+    "merge_experts",
+    "merging",
+    "mixtures",
     "polyagamma_cdf",
     "polyagamma_pdf",
     "random_polyagamma",
     "resampling",
+    "select_n_experts",
     "simd_level",
+    "voronoi_loss",
 ]

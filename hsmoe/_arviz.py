@@ -13,20 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._core_protocol import Engine, FloatArray, IntArray
-from ._matching import classification, match_experts
+from ._draws import StandardRows, choose_draws
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import LearnedState
 from ._version import __version__
-from .resampling import systematic
 
 __all__ = ["Exported", "GivenRows", "as_inference_data", "import_arviz", "posterior_draws"]
 
 _MISSING = 'to_arviz needs arviz and scipy; install them with: pip install "hsmoe[arviz]"'
-
-# Experts are matched on at most this many rows, evenly spaced, and fewer where draws are many.
-_MATCH_ROWS = 256
-_MATCH_NUMBERS = 2**24
 
 
 @dataclass(frozen=True)
@@ -71,49 +66,26 @@ def posterior_draws(
     """Return draws from the posterior that the particles of an engine stand for."""
     settings = state.settings
     rng = np.random.default_rng(draw_seed(random_state))
-    # An island's share may be too small for a number, so its own weights are kept apart.
-    inside = np.exp(np.asarray(engine.log_weight()))  # (islands, particles)
-    share = np.exp(np.asarray(engine.log_share()))  # (islands,)
-    n_islands, n_particles = inside.shape
-    weights = inside * share[:, None]
-    clouds = list(inside) if by_island else [weights.ravel()]
-    per_chain = len(clouds[0]) if n_draws is None else n_draws
-    # In random order: any part of the draws stands for the whole.
-    chosen = np.concatenate(
-        [
-            chain * n_particles + rng.permutation(systematic(cloud, per_chain, rng))
-            for chain, cloud in enumerate(clouds)
-        ]
+    more_rows = None
+    if rows is not None and rows.target is not None:
+        more_rows = StandardRows(rows.expert, rows.gate, rows.target)
+    draws = choose_draws(
+        engine,
+        settings.n_experts,
+        rng,
+        n_draws=n_draws,
+        by_island=by_island,
+        match=match,
+        more_rows=more_rows,
+        n_jobs=n_jobs,
     )
-    seeds = rng.integers(1, 2**64 - 1, size=(len(chosen) + 1, 4), dtype=np.uint64)
-
-    def draw(
-        X: FloatArray, U: FloatArray, y: FloatArray | None, reference: bool = False
-    ) -> dict[str, Any]:
-        """Return the same draws at other rows; with the heaviest particle's in front if asked."""
-        if not reference:
-            return engine.draw(chosen, seeds[1:], X, U, y, n_jobs)
-        first = np.array([int(np.argmax(weights))])
-        return engine.draw(np.concatenate([first, chosen]), seeds, X, U, y, n_jobs)
-
-    order = np.tile(np.arange(settings.n_experts), (len(chosen), 1))
-    if match and settings.n_experts > 1:
-        order = _order_of_experts(engine, rows, len(chosen) + 1, settings.n_experts, draw)
-
-    def by_expert(values: Any, axis: int = 1) -> FloatArray:
-        index = order.reshape(len(order), *(1,) * (axis - 1), -1)
-        index = index.reshape(*index.shape, *(1,) * (values.ndim - index.ndim))
-        taken: FloatArray = np.take_along_axis(np.asarray(values), index, axis=axis)
-        return taken
-
-    def chains(values: Any) -> NDArray[Any]:
-        array = np.asarray(values)
-        return array.reshape(len(clouds), per_chain, *array.shape[1:])
-
+    by_expert, chains, share = draws.by_expert, draws.chains, draws.share
+    order, chosen = draws.order, draws.particles
+    n_islands, n_particles = settings.n_islands, settings.n_particles
     expert_columns, gate_columns = state.columns("expert"), state.columns("gate")
     nowhere = np.empty((0, 1 + len(expert_columns))), np.empty((0, 1 + len(gate_columns)))
     X, U, target = (*nowhere, None) if rows is None else (rows.expert, rows.gate, rows.target)
-    drawn = draw(X, U, target)
+    drawn = draws.at(X, U, target)
     out = Exported(attrs=dict(attrs))
     out.attrs |= {"inference_library": "hsmoe", "inference_library_version": __version__}
     out.coords["expert"] = np.arange(settings.n_experts)
@@ -186,29 +158,6 @@ def _add_rows(
         likelihood = scaling.log_density(np.logaddexp.reduce(joint, axis=2))
         out.add("log_likelihood", "y", chains(likelihood), "row")
         out.add("observed_data", "y", rows.y, "row")
-
-
-def _order_of_experts(
-    engine: Engine, rows: GivenRows | None, n_draws: int, n_experts: int, draw: Any
-) -> IntArray:
-    """Return which expert of each draw takes which number of the heaviest particle."""
-    stored = engine.get_state()
-    xy, U = np.asarray(stored["retained_xy"]), np.asarray(stored["retained_u"])
-    X, y = xy[:, :-1], xy[:, -1]
-    if rows is not None and rows.target is not None:
-        X = np.concatenate([X, rows.expert])
-        U = np.concatenate([U, rows.gate])
-        y = np.concatenate([y, rows.target])
-    if len(y) == 0:
-        raise ValueError(
-            "there are no rows to match the experts on, as retain=0 keeps none; pass X and y, or "
-            "match=False"
-        )
-    most = min(len(y), _MATCH_ROWS, max(32, _MATCH_NUMBERS // (n_draws * n_experts)))
-    some = np.unique(np.linspace(0, len(y) - 1, most).round().astype(np.int64))
-    X, U, y = (np.ascontiguousarray(a[some]) for a in (X, U, y))
-    terms = draw(X, U, y, reference=True)
-    return match_experts(classification(terms["log_gate"], terms["log_density"]))[1:]
 
 
 def as_inference_data(arviz: Any, exported: Exported) -> Any:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._core_protocol import FloatArray, IntArray
+from ._optional import scipy_part
 
-__all__ = ["classification", "match_experts"]
+__all__ = ["assign", "classification", "match_experts"]
 
 # Probabilities below this are raised to it before their logarithm: a row that is impossible under
 # one draw must not decide alone.
@@ -35,6 +36,19 @@ def classification(log_gate: FloatArray, log_density: FloatArray) -> FloatArray:
     return probability
 
 
+def assign(cost: FloatArray) -> IntArray:
+    """Return which column each row takes so that the costs add up to the least, (m,).
+
+    Parameters
+    ----------
+    cost : ndarray, shape (m, k)
+        m <= k; no column is taken twice.
+    """
+    optimize = scipy_part("optimize", "matching experts")
+    columns: IntArray = optimize.linear_sum_assignment(cost)[1]
+    return columns
+
+
 def match_experts(p: FloatArray) -> IntArray:
     """Return which expert of each draw takes which number of the first draw.
 
@@ -49,8 +63,6 @@ def match_experts(p: FloatArray) -> IntArray:
         ``order[m, k]`` is the expert of draw ``m`` that is expert ``k`` of draw 0; row 0 is
         ``0 ... K-1``.  To relabel draw ``m``: ``beta[m][order[m]]``.
     """
-    from scipy.optimize import linear_sum_assignment
-
     n_draws, n_rows, n_experts = p.shape
     own = np.arange(n_experts)
     order = np.tile(own, (n_draws, 1))
@@ -64,7 +76,7 @@ def match_experts(p: FloatArray) -> IntArray:
     for _ in range(_MOST_ROUNDS):
         # The loss of giving expert k the number l, but for what does not depend on l.
         loss = moving - by_expert @ np.log(np.maximum(q.T, _FLOOR))  # (M, K, K)
-        order = np.stack([linear_sum_assignment(one)[1] for one in np.swapaxes(loss, 1, 2)])
+        order = np.stack([assign(one) for one in np.swapaxes(loss, 1, 2)])
         total = float(loss[every, order, own].sum())
         if total >= least - _GAIN * abs(least):
             break

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ._diagnostic_plots import plot_ess, plot_expert_weight, plot_pit, plot_resampling
 from ._figures import ACCENT, COLOURS, MAIN, axes_or_new, new_figure, plain, thousands
+from ._selection_plots import plot_dendrogram, plot_selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ else:
 __all__ = [
     "BAND_PROBS",
     "demo_layout",
+    "plot_dendrogram",
     "plot_ess",
     "plot_evidence",
     "plot_expert_weight",
@@ -31,6 +33,7 @@ __all__ = [
     "plot_predictive_band",
     "plot_resampling",
     "plot_routing",
+    "plot_selection",
     "save_figure",
 ]
 

@@ -14,6 +14,12 @@ MODULES = [
     "hsmoe.forecast",
     "hsmoe.linalg",
     "hsmoe._base",
+    "hsmoe._selection",
+    "hsmoe._merged_experts",
+    "hsmoe._selection_plots",
+    "hsmoe.losses",
+    "hsmoe.merging",
+    "hsmoe.mixtures",
     "hsmoe.regressor",
     "hsmoe.resampling",
 ]

@@ -64,6 +64,10 @@ class HorseshoePrior:
             "intercept_sd": float(self.intercept_sd),
         }
 
+    def laplace_node(self) -> dict[str, float]:
+        """Return the prior of a Laplace node: centres held back by the slab."""
+        return {"centre_sd": float(self.slab), "intercept_sd": float(self.intercept_sd)}
+
 
 @dataclass(frozen=True)
 class NormalPrior:
@@ -98,6 +102,10 @@ class NormalPrior:
             "intercept_sd": float(self.intercept_sd),
         }
 
+    def laplace_node(self) -> dict[str, float]:
+        """Return the prior of a Laplace node: centres as slopes, biases as intercepts."""
+        return {"centre_sd": float(self.scale), "intercept_sd": float(self.intercept_sd)}
+
 
 @dataclass(frozen=True)
 class PaperHorseshoePrior:
@@ -120,6 +128,10 @@ class PaperHorseshoePrior:
     def to_core(self) -> dict[str, Any]:
         """Return the settings as the engine takes them."""
         return {"kind": "horseshoe-paper"}
+
+    def laplace_node(self) -> dict[str, float]:
+        """Return the prior of a Laplace node: none, without a slab."""
+        return {}
 
 
 GatePrior = HorseshoePrior | NormalPrior | PaperHorseshoePrior

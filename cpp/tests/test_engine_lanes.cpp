@@ -26,7 +26,9 @@ struct Data {
   }
 };
 
-EngineConfig config(Index retain) {
+using Nodes = std::vector<NodeSpec>;
+
+EngineConfig config(Index retain, const Nodes& nodes = {}) {
   EngineConfig c;
   c.n_experts = 3;
   c.n_particles = 21;  // not a multiple of any W > 1
@@ -34,6 +36,7 @@ EngineConfig config(Index retain) {
   c.expert_dim = c.gate_dim = 4;
   c.tree = {0, 1, 3, 1, 2, 3};
   c.leaves = {2, 0, 1};
+  c.nodes = nodes;
   c.gate_prior = HorseshoeOptions{};
   c.retain = retain;
   if (retain > 0) c.forgetting = {0.99, 1.0};
@@ -50,8 +53,9 @@ std::vector<std::uint64_t> seeds(const EngineConfig& c) {
 }
 
 template <int W>
-EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector<double>* crps = nullptr) {
-  const EngineConfig c = config(retain);
+EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector<double>* crps = nullptr,
+                const Nodes& nodes = {}) {
+  const EngineConfig c = config(retain, nodes);
   auto engine = make_engine<W>(c, seeds(c));
   std::vector<double> scores(data.n);
   for (int i = 0; i < data.n; i += chunk) {
@@ -138,6 +142,18 @@ int main() {
     CHECK(crps[0] == crps[1]);
     CHECK(crps[0] == crps[2]);
   }
+  const Nodes softmax = {{NodeKind::softmax, {0, 1, 2, 3}}}, laplace = {{NodeKind::laplace, {0, 1, 2, 3}}},
+              mixed = {{NodeKind::laplace, {0, 2, 3}}, {NodeKind::logistic, {0, 1, 2}}};
+  for (const Nodes& nodes : {softmax, laplace, mixed})
+    for (Index retain : {Index(30), Index(-1)}) {
+      std::vector<double> crps[2];
+      const EngineState reference = run<1>(data, retain, 1, data.n, &crps[0], nodes);
+      CHECK(reference.sweep_log.size() > 3);
+      CHECK(same(reference, run<2>(data, retain, 1, data.n, nullptr, nodes)));
+      CHECK(same(reference, run<4>(data, retain, 2, 7, nullptr, nodes)));
+      CHECK(same(reference, run<8>(data, retain, 3, 1, &crps[1], nodes)));
+      CHECK(crps[0] == crps[1]);
+    }
   for (int n = 1; n <= 60; ++n) {  // after each of the rows that may end in an exchange
     Data young;
     young.n = n;

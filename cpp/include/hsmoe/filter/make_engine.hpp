@@ -7,6 +7,7 @@
 
 #include <hsmoe/expert/gaussian.hpp>
 #include <hsmoe/filter/particle_filter.hpp>
+#include <hsmoe/gate/nested_gate.hpp>
 #include <hsmoe/gate/tree_gate.hpp>
 #include <hsmoe/prior/horseshoe.hpp>
 #include <hsmoe/prior/normal.hpp>
@@ -26,6 +27,27 @@ template <int W>
 std::unique_ptr<GatePrior<W>> make_prior(const PriorOptions& options, int n_nodes, int dim) {
   if (const auto* o = std::get_if<HorseshoeOptions>(&options)) return std::make_unique<Horseshoe<W>>(n_nodes, dim, *o);
   return std::make_unique<NormalPrior<W>>(n_nodes, dim, std::get<NormalPriorOptions>(options));
+}
+
+template <int W>
+std::unique_ptr<Gate<W>> make_gate(const EngineConfig& c) {
+  if (c.nodes.empty()) {
+    Tree tree(c.tree, c.leaves);
+    auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
+    return std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));
+  }
+  if (c.retain == 0)
+    detail::invalid("Engine", "retain", c.retain,
+                    "positive, or -1 for all rows, with softmax and Laplace nodes: they learn in scans of the retained rows");
+  NodeTree tree(c.nodes, c.leaves);
+  double doubles = 0;
+  for (int l = 0; l < tree.n_nodes(); ++l) doubles += 0.5 * std::pow(double(tree.node(l).n_children()) * c.gate_dim, 2);
+  if (c.retain > 0 && (doubles > 1e9 || c.n_islands * c.n_particles * doubles * 8 > 0.9 * physical_memory()))
+    throw InvalidArgument("Engine: a gate node of many children over " + std::to_string(c.gate_dim) +
+                          " columns remembers too much of the rows that are no longer retained: choose fewer experts, "
+                          "particles or gate_features, or retain all rows");
+  auto prior = make_prior<W>(c.gate_prior, NestedGate<W>::n_penalised(tree), c.gate_dim);
+  return std::make_unique<NestedGate<W>>(std::move(tree), c.gate_dim, std::move(prior), c.laplace_node);
 }
 
 template <int W>
@@ -63,13 +85,10 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
       detail::invalid("Engine", "forgetting", rate, "1 unless retain is positive: what decays are rows no longer retained");
   if (!c.forgetting.empty() && Index(c.forgetting.size()) != c.n_islands)
     detail::invalid("Engine", "forgetting", c.forgetting.size(), "one rate an island");
-  Tree tree(c.tree, c.leaves);
-  if (tree.n_experts() != c.n_experts)
-    detail::invalid("Engine", "leaves", tree.n_experts(), "as many as n_experts");
+  if (Index(c.leaves.size()) != c.n_experts)
+    detail::invalid("Engine", "leaves", c.leaves.size(), "as many as n_experts");
   auto expert = std::make_unique<GaussianExpert<W>>(c.n_experts, c.expert_dim, c.expert);
-  auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
-  auto gate = std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));
-  return std::make_unique<ParticleFilter<W>>(c, std::move(expert), std::move(gate), seeds);
+  return std::make_unique<ParticleFilter<W>>(c, std::move(expert), make_gate<W>(c), seeds);
 }
 
 }  // namespace hsmoe

@@ -59,8 +59,7 @@ def draw_mixtures(
     # Rows of phi stand as the leaves do.
     phi = phi[:, np.argsort(gate.leaves)]
     return [
-        SoftmaxMixture(b, v, f[:, 0], f[:, 1:])
-        for b, v, f in zip(beta, variance, phi, strict=True)
+        SoftmaxMixture(b, v, f[:, 0], f[:, 1:]) for b, v, f in zip(beta, variance, phi, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a ``gate`` parameter may be: a binary tree of logistic splits, or a tree of nodes of any kind.
+"""What a ``gate`` parameter may be: a tree of logistic splits, or of nodes of any kind.
 
 Both are intervals over *leaf positions* in preorder with the expert at each position
 (:mod:`hsmoe._trees`).  A tree of logistic splits alone has statistics that are sufficient between
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class GateNodes:
         """Return one label for each child that has coefficients: kind, its experts, all experts."""
         labels = []
         for kind, bounds in self.nodes:
-            spans = list(zip(bounds[:-1], bounds[1:], strict=True))
+            spans = list(pairwise(bounds))
             experts = [",".join(str(k) for k in self.leaves[lo:hi]) for lo, hi in spans]
             if kind == "logistic":
                 labels.append(" | ".join(experts))
@@ -133,8 +134,8 @@ def _two_levels(gate: Sequence[Any], n_experts: int) -> tuple[str, list[Any]]:
     top, lower, sizes = gate
     if not isinstance(sizes, Sequence) or isinstance(sizes, str) or len(sizes) < 2:
         raise ValueError(
-            f"gate is {gate!r}; its third entry must be the numbers of experts of two or more lower "
-            "nodes, such as [2, 3]"
+            f"gate is {gate!r}; its third entry must be the numbers of experts of two or more "
+            "lower nodes, such as [2, 3]"
         )
     counts = [check_integer(f"gate: size {i} of {gate!r}", s, 1) for i, s in enumerate(sizes)]
     if sum(counts) != n_experts:

@@ -26,8 +26,9 @@ class HSMoERegressor(OnlineMixture):
     """Bayesian mixture of linear experts for a real target, learned online.
 
     ``p(y | x) = sum_k g_k(x) N(y; x'beta_k, s2_k)``: a gate ``g``, by default a binary tree of
-    logistic splits, routes a row to one of ``n_experts`` linear regressions.  Gate, coefficients and noise are learned
-    together, row by row, by particle learning; predictions are mixtures over the particles.
+    logistic splits, routes a row to one of ``n_experts`` linear regressions.  Gate, coefficients
+    and noise are learned together, row by row, by particle learning; predictions are mixtures over
+    the particles.
 
     Parameters
     ----------

@@ -98,12 +98,12 @@ def test_too_deep():
 @pytest.mark.parametrize("gate", ["softmax", "laplace", ("softmax", "laplace", [1, 2])])
 def test_retain_is_needed(gate):
     model = hsmoe.HSMoERegressor(3, gate=gate, retain=0, forgetting=1)
-    with pytest.raises(ValueError, match="retain is 0 with gate=.*pass a positive retain"):
+    with pytest.raises(ValueError, match=r"retain is 0 with gate=.*pass a positive retain"):
         model.fit([[0.0], [1.0]], [0.0, 1.0])
     assert not hasattr(model, "log_evidence_")
 
 
 def test_laplace_needs_a_scale_of_its_centres():
     model = hsmoe.HSMoERegressor(3, gate="laplace", gate_prior="horseshoe-paper")
-    with pytest.raises(ValueError, match="gate_prior is 'horseshoe-paper'.*Laplace"):
+    with pytest.raises(ValueError, match=r"gate_prior is 'horseshoe-paper'.*Laplace"):
         model.fit([[0.0], [1.0]], [0.0, 1.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import oracles
@@ -12,6 +13,7 @@ from test_evidence import _model, _stream
 
 import hsmoe
 from hsmoe import HSMoERegressor
+from hsmoe.mixtures import KnownMixture
 
 GATES = ["softmax", "laplace", ("softmax", "laplace", [1, 2]), ("laplace", [[0, 2], 1])]
 
@@ -170,6 +172,34 @@ def test_chunks_threads_and_files(gate, memory, two_regimes):
 # ---------------------------------------------------------------- what is learned
 
 
+@dataclass(frozen=True, eq=False)
+class LaplaceMixture(KnownMixture):
+    """Gaussian experts under a Laplace gate."""
+
+    bias: np.ndarray
+    centre: np.ndarray
+
+    def log_gate(self, X):
+        distance = np.linalg.norm(X[:, None] - self.centre, axis=2)
+        return special.log_softmax(self.bias - distance, axis=1)
+
+
+def test_routing_of_a_laplace_gate_is_learned():
+    """Forecasts of new rows come within 0.03 nats of the truth's."""
+    truth = LaplaceMixture(
+        np.array([[6.0, 1, 0], [0, 0, 2], [-6, -1, 0]]),
+        np.full(3, 0.09),
+        np.array([0.0, 0.5, 0.0]),
+        np.array([[-3.0, 0], [0, 3], [4, -1]]),
+    )
+    rng = np.random.default_rng(0)
+    X, new_X = rng.normal(size=(1500, 2)), rng.normal(size=(1000, 2))
+    y, new_y = truth.sample(X, 1)[0], truth.sample(new_X, 2)[0]
+    model = HSMoERegressor(3, 64, 2, gate="laplace", retain=None, random_state=3).fit(X, y)
+    lost = truth.log_density(new_X, new_y).mean() - model.log_density(new_X, new_y).mean()
+    assert lost < 0.03
+
+
 @pytest.fixture(scope="module")
 def fitted():
     X, y = three_regimes(600, seed=1)
@@ -181,14 +211,15 @@ def fitted():
 
 
 @pytest.mark.parametrize("gate", ["softmax", "laplace", "('softmax', 'laplace', [1, 2])"])
-def test_routing_is_learned(fitted, gate):
+def test_routing(fitted, gate):
     X, y = three_regimes(400, seed=2)
     model = fitted[gate]
     proba, sd = model.predict_expert_proba(X, return_std=True)
     np.testing.assert_allclose(proba.sum(axis=1), 1.0, rtol=1e-12)
     assert sd.shape == proba.shape
-    # Which expert is which differs from particle to particle: forecasts do not.
-    assert TRUTH.log_density(X, y).mean() - model.log_density(X, y).mean() < 0.15
+    lost = TRUTH.log_density(X, y).mean() - model.log_density(X, y).mean()
+    # The score of a Laplace node changes by one a standard deviation at most: too soft for this.
+    assert lost < 0.03 if gate == "softmax" else 0.1 < lost < 0.4
 
 
 def test_reports(fitted):
@@ -233,7 +264,7 @@ def test_voronoi_loss_of_what_was_learned():
 
 
 def test_only_a_softmax_gate_is_a_softmax_mixture(fitted):
-    with pytest.raises(ValueError, match="gate is 'laplace'.*draw_mixtures"):
+    with pytest.raises(ValueError, match=r"gate is 'laplace'.*draw_mixtures"):
         fitted["laplace"].draw_mixtures(2)
 
 

@@ -42,7 +42,7 @@ def _gate(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
         return json.loads(value)
     except json.JSONDecodeError:
         raise click.BadParameter(
-            f"{value!r} is not a nested list such as [[0, 1], [2, 3]]"
+            f"{value!r} is not a list in JSON such as [[0, 1], [2, 3]]"
         ) from None
 
 
@@ -88,7 +88,8 @@ def _forgetting(context: click.Context, option: click.Parameter, value: str) -> 
     default=_DEFAULTS["gate"],
     show_default=True,
     callback=_gate,
-    help="comb, balanced, or nested lists of expert numbers.",
+    help="comb, balanced, softmax, laplace, or lists in JSON: nested expert numbers, or "
+    '["softmax", [0, ["laplace", [1, 2]]]].',
 )
 @click.option(
     "--gate-prior",

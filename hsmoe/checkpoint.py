@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ._errors import CheckpointError
 from ._experts import GaussianExpert
-from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
+from ._priors import GroupHorseshoePrior, HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 
 __all__ = ["decode_value", "encode_value", "pack", "unpack", "write_atomically"]
@@ -40,7 +40,13 @@ _METADATA = "meta.json"
 
 _PARTS = {
     part.__name__: part
-    for part in (GaussianExpert, HorseshoePrior, NormalPrior, PaperHorseshoePrior)
+    for part in (
+        GaussianExpert,
+        HorseshoePrior,
+        GroupHorseshoePrior,
+        NormalPrior,
+        PaperHorseshoePrior,
+    )
 }
 
 

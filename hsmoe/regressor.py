@@ -49,7 +49,7 @@ class HSMoERegressor(OnlineMixture):
         ``("softmax", [0, ("laplace", [1, 2])])``; ``("softmax", "laplace", [2, 3])`` is a softmax
         over Laplace nodes of two and three experts.  Softmax and Laplace nodes learn in scans of
         the retained rows and need ``retain`` above 0 or None.
-    gate_prior : {"horseshoe", "normal", "horseshoe-paper"} or prior object
+    gate_prior : {"horseshoe", "group-horseshoe", "normal", "horseshoe-paper"} or prior object
         Prior of the gate coefficients.  A Laplace node has normal biases and centres: the latter
         with the slab of a horseshoe, or the scale of a normal prior, as standard deviation.
     expert : "gaussian" or GaussianExpert

@@ -38,11 +38,12 @@ double option(const py::dict& d, const char* key, double fallback) {
 
 PriorOptions prior_options(const py::dict& d) {
   const auto kind = d["kind"].cast<std::string>();
-  if (kind == "horseshoe") {
+  if (kind == "horseshoe" || kind == "group-horseshoe") {
     HorseshoeOptions o;
     o.tau0 = option(d, "tau0", o.tau0);
     o.slab = option(d, "slab", o.slab);
     o.intercept_sd = option(d, "intercept_sd", o.intercept_sd);
+    o.group = kind == "group-horseshoe";
     return o;
   }
   if (kind == "horseshoe-paper") return HorseshoeOptions::paper();
@@ -52,7 +53,7 @@ PriorOptions prior_options(const py::dict& d) {
     o.intercept_sd = option(d, "intercept_sd", o.intercept_sd);
     return o;
   }
-  throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, horseshoe-paper, normal");
+  throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, group-horseshoe, horseshoe-paper, normal");
 }
 
 GaussianOptions expert_options(const py::dict& d) {

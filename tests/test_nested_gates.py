@@ -46,6 +46,8 @@ def gate_draws(gate, prior, u, rng, size):
         if prior == "normal":
             return np.stack([intercept, rng.normal(size=size)])
         slope = tau * np.abs(rng.standard_cauchy(size)) * rng.normal(size=size)
+        if prior == "group-horseshoe":
+            slope = slope * np.abs(rng.standard_cauchy(size))
         log_weight = log_weight - 0.5 * (slope / 3.0) ** 2
         return np.stack([intercept, np.clip(slope, -1e100, 1e100)])
 
@@ -127,6 +129,8 @@ def test_softmax_of_two_is_a_logistic_split():
     ("gate", "prior", "n"),
     [
         (("softmax", [0, 1, 2]), "horseshoe", 5),
+        (("softmax", [0, 1, 2]), "group-horseshoe", 5),
+        (("logistic", [0, ("logistic", [1, 2])]), "group-horseshoe", 5),
         (("laplace", [0, 1]), "horseshoe", 7),
         (("laplace", [0, 1, 2]), "normal", 5),
         (("softmax", [2, ("laplace", [0, 1])]), "horseshoe", 5),

@@ -47,11 +47,11 @@ class WrongScales final : public GatePrior<W> {
       for (double& v : small) v *= 0.7;
     right_->refresh_global(small.data(), s, stride, g, rng, m);
   }
-  Lane<W> log_marginal(const Lane<W>* phi, const double* g, double mean) const override {
-    return right_->log_marginal(phi, g, mean) + (marginal_ ? 0.5 * phi[1] * phi[1] : Lane<W>(0.0));
+  Lane<W> log_marginal(const Lane<W>* phi, const double* s, const double* g, double mean) const override {
+    return right_->log_marginal(phi, s, g, mean) + (marginal_ ? 0.5 * phi[1] * phi[1] : Lane<W>(0.0));
   }
-  void expected_precision(const double* g, const Lane<W>* moment, Lane<W>* D) const override {
-    right_->expected_precision(g, moment, D);
+  void expected_precision(const double* s, const double* g, const Lane<W>* moment, Lane<W>* D) const override {
+    right_->expected_precision(s, g, moment, D);
   }
   void draw_local(const double* phi, double* s, const double* g, Stream<W>& rng, Mask<W> m) const override {
     std::vector<double> small(phi, phi + W * this->dim_);

@@ -31,7 +31,7 @@ const Specs softmax3 = {{NodeKind::softmax, {0, 1, 2, 3}}}, laplace3 = {{NodeKin
             laplace_logistic = {{NodeKind::laplace, {0, 1, 3}}, {NodeKind::logistic, {1, 2, 3}}};
 
 enum class Fault { none, swapped, moved_rows, remembered_sixfold, wrong_local_scale, wrong_global_scale };
-enum class Prior { horseshoe, normal };
+enum class Prior { horseshoe, group_horseshoe, normal };
 
 int n_experts(const Specs& specs) { return int(specs[0].bounds.back()); }
 
@@ -42,7 +42,11 @@ std::unique_ptr<NestedGate<W>> make(const Specs& specs, Prior which, Fault fault
   const int rows = NestedGate<W>::n_penalised(tree);
   std::unique_ptr<GatePrior<W>> prior;
   if (which == Prior::normal) prior = std::make_unique<NormalPrior<W>>(rows, p, NormalPriorOptions{1.5, 1.0});
-  else prior = std::make_unique<Horseshoe<W>>(rows, p, HorseshoeOptions{});
+  else {
+    HorseshoeOptions options;
+    options.group = which == Prior::group_horseshoe;
+    prior = std::make_unique<Horseshoe<W>>(rows, p, options);
+  }
   const bool local = fault == Fault::wrong_local_scale, global = fault == Fault::wrong_global_scale;
   if (local || global) prior = std::make_unique<faults::WrongScales<W>>(std::move(prior), local, global);
   return std::make_unique<NestedGate<W>>(std::move(tree), p, std::move(prior), LaplaceNodeOptions{1.5, 1.0});
@@ -293,6 +297,7 @@ int main() {
   };
   const Case cases[] = {{"softmax", softmax3, Prior::horseshoe},
                         {"softmax, normal prior", softmax3, Prior::normal},
+                        {"softmax, group horseshoe", softmax3, Prior::group_horseshoe},
                         {"logistic", logistic2, Prior::horseshoe},
                         {"Laplace", laplace3, Prior::horseshoe},
                         {"softmax over Laplace", softmax_laplace, Prior::horseshoe},
@@ -303,16 +308,17 @@ int main() {
       std::printf("%s%s: largest |z| %.2f\n", c.name, remembering ? ", remembering" : "", z);
       CHECK(z < 4.5);
     }
-  for (const Case& c : {cases[0], cases[3], cases[4]})
+  for (const Case& c : {cases[0], cases[4], cases[5]})
     for (Fault f : {Fault::swapped, Fault::moved_rows, Fault::remembered_sixfold}) {
       const double z = largest_z(c.specs, c.prior, f, true, 2 * chains);
       std::printf("%s, fault %d: largest |z| %.2f\n", c.name, int(f), z);
       CHECK(z > 7);
     }
-  for (Fault f : {Fault::wrong_local_scale, Fault::wrong_global_scale}) {
-    const double z = largest_z(softmax3, Prior::horseshoe, f, false, chains);
-    std::printf("softmax, fault %d: largest |z| %.2f\n", int(f), z);
-    CHECK(z > 7);
-  }
+  for (Prior prior : {Prior::horseshoe, Prior::group_horseshoe})
+    for (Fault f : {Fault::wrong_local_scale, Fault::wrong_global_scale}) {
+      const double z = largest_z(softmax3, prior, f, false, chains);
+      std::printf("softmax, fault %d: largest |z| %.2f\n", int(f), z);
+      CHECK(z > 7);
+    }
   return report("nested_gate");
 }

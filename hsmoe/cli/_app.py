@@ -95,7 +95,7 @@ def _forgetting(context: click.Context, option: click.Parameter, value: str) -> 
     "--gate-prior",
     default=_DEFAULTS["gate_prior"],
     show_default=True,
-    type=click.Choice(["horseshoe", "normal", "horseshoe-paper"]),
+    type=click.Choice(["horseshoe", "group-horseshoe", "normal", "horseshoe-paper"]),
     help="Prior of the gate coefficients.",
 )
 @click.option(

@@ -192,15 +192,15 @@ class TreeGate final : public Gate<W> {
         side_then[i] = side_of(l, position_of(swapped), moved);
       }
       const double mean = prior_->intercept_mean(tree_.node(l).log_leaf_odds);
-      const double* stored = phi_of(state + W * Index(l) * stride());
+      const double *node = state + W * Index(l) * stride(), *stored = phi_of(node);
       for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(stored + W * j);
-      now.fit(n, U, side_now, global, mean);
-      then.fit(n, U, side_then, global, mean);
+      now.fit(n, U, side_now, scales(node), global, mean);
+      then.fit(n, U, side_then, scales(node), global, mean);
       Lane<W>* next = proposed + l * p_;
       then.draw(rng, moved, next);
-      const Lane<W> gain = then.log_likelihood(n, U, side_then, next) + prior_->log_marginal(next, global, mean) -
+      const Lane<W> gain = then.log_likelihood(n, U, side_then, next) + prior_->log_marginal(next, scales(node), global, mean) -
                            then.log_density(next) - now.log_likelihood(n, U, side_now, phi) -
-                           prior_->log_marginal(phi, global, mean) + now.log_density(phi);
+                           prior_->log_marginal(phi, scales(node), global, mean) + now.log_density(phi);
       log_ratio += select(moved, gain, Lane<W>(0.0));
     }
     const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);

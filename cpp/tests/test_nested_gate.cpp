@@ -21,7 +21,7 @@ using namespace hsmoe;
 
 namespace {
 
-constexpr int W = 4, p = 3, n = 6, n_contrasts = 2;
+constexpr int W = 4, p = 3, n = 6, n_contrasts = 4;
 using Values = std::vector<double>;
 using Specs = std::vector<NodeSpec>;
 
@@ -100,7 +100,7 @@ struct Chain {
         std::vector<double> b(std::size_t(q), 0.0);
         const int r = rows > 1 ? c % (rows - 1) : 0;
         for (int j = 0; j < p; ++j) {
-          b[std::size_t(r * p + j)] = 0.7 + 0.4 * c - 0.5 * j;
+          b[std::size_t(r * p + j)] = 1.4 + 0.5 * c - 0.9 * j;
           if (rows > 1) b[std::size_t((r + 1) * p + j)] = -b[std::size_t(r * p + j)];
         }
         Lane<W> x = normal<W>(rng, all);
@@ -154,7 +154,7 @@ struct Chain {
 
 double largest_z(const Specs& specs, Prior prior, Fault fault, bool remembering, int chains) {
   const auto gate = make(specs, prior, fault);
-  constexpr int steps = 10;
+  constexpr int steps = 15;
   Values sum[2], square[2];
   for (int which = 0; which < 2; ++which)
     for (int c = 0; c < chains / W; ++c) {

@@ -42,7 +42,7 @@ def _gate(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
         return json.loads(value)
     except json.JSONDecodeError:
         raise click.BadParameter(
-            f"{value!r} is not a list in JSON such as [[0, 1], [2, 3]]"
+            f"{value!r} is not a nested list in JSON such as [[0, 1], [2, 3]]"
         ) from None
 
 

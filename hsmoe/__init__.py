@@ -3,7 +3,14 @@
 from . import linalg, losses, merging, mixtures, resampling
 from ._dispatch import build_config, simd_level
 from ._errors import CheckpointError, NotFittedError
-from ._experts import GaussianExpert
+from ._experts import (
+    BinomialExpert,
+    GaussianExpert,
+    LaplaceExpert,
+    LogitExpert,
+    NegativeBinomialExpert,
+    StudentExpert,
+)
 from ._gate_report import GateInclusion
 from ._islands import IslandsDisagreeWarning
 from ._load import load
@@ -12,7 +19,9 @@ from ._pit import PitHistogram
 from ._priors import GroupHorseshoePrior, HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._selection import ExpertSelection, select_n_experts
 from ._version import __version__
-from .forecast import Forecast
+from .classifier import HSMoEClassifier
+from .counts import HSMoECountRegressor
+from .forecast import ClassForecast, CountForecast, Forecast
 from .linalg import NumericalError
 from .losses import voronoi_loss
 from .mixtures import SoftmaxMixture, TreeMixture
@@ -20,22 +29,31 @@ from .random import polyagamma_cdf, polyagamma_pdf, random_polyagamma
 from .regressor import HSMoERegressor
 
 __all__ = [
+    "BinomialExpert",
     "CheckpointError",
+    "ClassForecast",
+    "CountForecast",
     "ExpertSelection",
     "Forecast",
     "GateInclusion",
     "GaussianExpert",
     "GroupHorseshoePrior",
+    "HSMoEClassifier",
+    "HSMoECountRegressor",
     "HSMoERegressor",
     "HorseshoePrior",
     "IslandsDisagreeWarning",
+    "LaplaceExpert",
+    "LogitExpert",
     "MergedExperts",
+    "NegativeBinomialExpert",
     "NormalPrior",
     "NotFittedError",
     "NumericalError",
     "PaperHorseshoePrior",
     "PitHistogram",
     "SoftmaxMixture",
+    "StudentExpert",
     "TreeMixture",
     "__version__",
     "build_config",

@@ -23,6 +23,9 @@ __all__ = ["Exported", "GivenRows", "as_inference_data", "import_arviz", "poster
 
 _MISSING = 'to_arviz needs arviz and scipy; install them with: pip install "hsmoe[arviz]"'
 
+# What the shape parameter of an expert is called.
+_SHAPES = {"real": "df", "count": "dispersion"}
+
 
 @dataclass(frozen=True)
 class GivenRows:
@@ -90,10 +93,13 @@ def posterior_draws(
     out.attrs |= {"inference_library": "hsmoe", "inference_library_version": __version__}
     out.coords["expert"] = np.arange(settings.n_experts)
     out.coords["feature"] = np.array(["intercept", *(state.labels[j] for j in expert_columns)])
-    coefficients = scaling.coefficients(np.asarray(drawn["coefficients"]), expert_columns)
+    coefficients = scaling.predictors(np.asarray(drawn["coefficients"]), expert_columns)[:, :, 0]
     out.add("posterior", "beta", chains(by_expert(coefficients)), "expert", "feature")
     noise = scaling.spread(np.sqrt(by_expert(drawn["noise_variance"])))
-    out.add("posterior", "noise_sd", chains(noise), "expert")
+    shape = by_expert(drawn["shape"])
+    for name, values in (("noise_sd", noise), (_SHAPES[settings.kind], shape)):
+        if not np.isnan(values).any():
+            out.add("posterior", name, chains(values), "expert")
     counts = np.maximum(by_expert(drawn["counts"]), 0.0)
     counts /= np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     out.add("posterior", "expert_weight", chains(counts), "expert")
@@ -144,13 +150,15 @@ def _add_rows(
     out.coords["row"] = rows.numbers
     out.coords["column"] = np.array(state.labels)
     out.add("constant_data", "X", rows.X, "row", "column")
-    # One expert a draw and row by inversion, then its normal.
+    # One expert a draw and row by inversion, then a target of its law.
     uniform = rng.random(gate.shape[:2])[:, :, None] * gate.sum(axis=2, keepdims=True)
     picked = np.minimum((uniform >= gate.cumsum(axis=2)).sum(axis=2), gate.shape[2] - 1)
     index = np.arange(len(gate))[:, None]
-    mean = np.einsum("mnd,nd->mn", np.asarray(drawn["coefficients"])[index, picked], rows.expert)
+    eta = np.einsum("mnd,nd->mn", np.asarray(drawn["coefficients"])[index, picked], rows.expert)
+    eta = eta[..., None] + (scaling.offset if scaling.offset.size else 0.0)
     sd = np.sqrt(np.asarray(drawn["noise_variance"])[index, picked])
-    replicated = scaling.location(mean + sd * rng.standard_normal(mean.shape))
+    shape = np.asarray(drawn["shape"])[index, picked]
+    replicated = scaling.location(state.settings.expert.draw(rng, eta, sd, shape))
     out.add("posterior_predictive", "y", chains(replicated), "row")
     out.add("posterior_predictive", "expert_proba", chains(by_expert(gate, 2)), "row", "expert")
     if rows.y is not None:

@@ -10,10 +10,11 @@ import os
 import sys
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,23 +29,38 @@ from ._persistence import model_to_parts, restore_parts
 from ._scaling import Scaling
 from ._state import STRUCTURAL_PARAMETERS, LearnedState, resolve_n_jobs
 from ._summary import summarise
+from ._targets import Target
 from ._validation import Rows, read_features, read_rows
 from .checkpoint import pack, unpack, write_atomically
-from .forecast import Forecast
+from .forecast import Forecast, StreamForecast
 
 __all__ = ["OnlineMixture"]
 
 Self = TypeVar("Self", bound="OnlineMixture")
 
 
-class OnlineMixture(ParameterMixin):
+class OnlineMixture(ParameterMixin, ABC):
     """A Bayesian mixture of experts that learns row by row."""
 
+    n_experts: Any
+    n_particles: Any
+    n_islands: Any
+    gate: Any
+    gate_prior: Any
+    expert: Any
+    gate_features: Any
+    expert_features: Any
+    ess_threshold: Any
+    retain: Any
+    forgetting: Any
+    n_warmup: Any
+    standardize: Any
     missing: Any
     n_jobs: Any
     random_state: Any
     verbose: Any
 
+    _kind: ClassVar[str] = "real"  # of the target
     _state: LearnedState | None = None
     # A model of the waiting rows alone, for questions asked during the warm-up; see _view.
     _preview: tuple[LearnedState, Engine, Scaling] | None = None
@@ -75,8 +91,9 @@ class OnlineMixture(ParameterMixin):
         """
         began = time.perf_counter()
         with self._all_or_nothing():
-            rows = read_rows(X, y, expected=None, missing=self.missing)
-            state = begin(self.get_params(), rows)
+            target = self._new_target(y)
+            rows = self._read_rows(X, y, target, None)
+            state = begin(self.get_params(), target, rows)
             if state.settings.standardize and state.settings.n_warmup is None:
                 if len(rows.y) == 0:
                     raise ValueError(
@@ -111,12 +128,29 @@ class OnlineMixture(ParameterMixin):
         ValueError
             If rows or parameters cannot be used; the model is then what it was before.
         """
+        self._learn(X, y)
+        return self
+
+    def _learn(self, X: Any, y: Any, target: Target | None = None) -> None:
+        """Learn further rows; ``target`` is for a model that has not seen a row."""
         began = time.perf_counter()
         with self._all_or_nothing():
-            state, rows = self._continue(X, y)
+            state, rows = self._continue(X, y, target)
             state, _ = advance(state, rows, resolve_n_jobs(self.n_jobs))
         self._commit(state, rows, began)
-        return self
+
+    def _forecast_and_learn(
+        self, X: Any, y: Any, crps: bool, target: Target | None = None
+    ) -> StreamForecast:
+        """Forecast each row, then learn it."""
+        began = time.perf_counter()
+        with self._all_or_nothing():
+            state, rows = self._continue(X, y, target)
+            n_jobs = resolve_n_jobs(self.n_jobs)
+            state, forecast = advance(state, rows, n_jobs, forecast=True, crps=crps)
+        assert forecast is not None
+        self._commit(state, rows, began)
+        return forecast
 
     def prequential(self, X: Any, y: Any, *, crps: bool = True) -> Forecast:
         """Forecast each row from all rows before it, then learn it.
@@ -151,20 +185,17 @@ class OnlineMixture(ParameterMixin):
         >>> forecast.n_warmup, forecast.n_scored
         (50, 150)
         """
-        began = time.perf_counter()
-        with self._all_or_nothing():
-            state, rows = self._continue(X, y)
-            n_jobs = resolve_n_jobs(self.n_jobs)
-            state, forecast = advance(state, rows, n_jobs, forecast=True, crps=bool(crps))
-        assert forecast is not None
-        self._commit(state, rows, began)
+        forecast = self._forecast_and_learn(X, y, bool(crps))
+        assert isinstance(forecast, Forecast)
         return forecast
 
-    def _continue(self, X: Any, y: Any) -> tuple[LearnedState, Rows]:
+    def _continue(self, X: Any, y: Any, target: Target | None = None) -> tuple[LearnedState, Rows]:
+        """Return the state so far and the rows; ``target`` is for a model without a state."""
         state = self._state
         if state is None:
-            rows = read_rows(X, y, expected=None, missing=self.missing)
-            return begin(self.get_params(), rows), rows
+            target = self._new_target(y) if target is None else target
+            rows = self._read_rows(X, y, target, None)
+            return begin(self.get_params(), target, rows), rows
         for name in STRUCTURAL_PARAMETERS:
             began, now = state.settings.parameters[name], getattr(self, name)
             if not same_value(began, now):
@@ -172,8 +203,29 @@ class OnlineMixture(ParameterMixin):
                     f"{name} was {began!r} when the model learned its first row, and is now "
                     f"{now!r}; set it back, or call fit to begin again"
                 )
-        rows = read_rows(X, y, expected=(state.names, state.n_features), missing=self.missing)
+        rows = self._read_rows(X, y, state.target, (state.names, state.n_features))
         return state, rows
+
+    @abstractmethod
+    def _new_target(self, y: Any) -> Target:
+        """Return what is to be predicted, for a model that has not seen a row."""
+
+    def _read_target(
+        self, y: Any, n_rows: int, target: Target
+    ) -> tuple[FloatArray, NDArray[np.bool_] | None]:
+        return target.read(y, n_rows, expert=self.expert, missing=self.missing)
+
+    def _read_rows(
+        self,
+        X: Any,
+        y: Any,
+        target: Target,
+        expected: tuple[tuple[str, ...] | None, int] | None,
+    ) -> Rows:
+        def read(values: Any, n_rows: int) -> tuple[FloatArray, NDArray[np.bool_] | None]:
+            return self._read_target(values, n_rows, target)
+
+        return read_rows(X, y, read, expected=expected, missing=self.missing)
 
     def _commit(self, state: LearnedState, rows: Rows, began: float) -> None:
         """Take over what a call has learned; nothing can fail any more."""
@@ -233,6 +285,29 @@ class OnlineMixture(ParameterMixin):
             lambda i: f"row {i if numbers is None else numbers[i]}",
         )
         return state, engine, scaling, expert, gate, kept
+
+    def _read_scored(
+        self, X: Any, y: Any
+    ) -> tuple[
+        LearnedState,
+        Engine,
+        Scaling,
+        FloatArray,
+        FloatArray,
+        FloatArray,
+        NDArray[np.bool_] | None,
+    ]:
+        """Read rows with a target; of the complete ones designs and target, and which they are."""
+        state, engine, scaling, expert, gate, kept = self._read_designs(X)
+        n_rows = len(expert) if kept is None else len(kept)
+        values, present = self._read_target(y, n_rows, state.target)
+        if present is not None:
+            inside = present if kept is None else present[kept]
+            same = gate is expert
+            expert = np.ascontiguousarray(expert[inside])
+            gate = expert if same else np.ascontiguousarray(gate[inside])
+            kept = present if kept is None else kept & present
+        return state, engine, scaling, expert, gate, values if kept is None else values[kept], kept
 
     @property
     def n_features_in_(self) -> int:
@@ -297,6 +372,24 @@ class OnlineMixture(ParameterMixin):
         """Effective sample size of the particles now, summed over islands."""
         _, engine, _ = self._view()
         return float(np.sum(engine.ess))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the particles and the rows they may still revise take.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe
+        >>> X = np.linspace(-1, 1, 100)[:, None]
+        >>> small, large = (
+        ...     hsmoe.HSMoERegressor(2, n, 1, random_state=0).fit(X, np.abs(X[:, 0])).nbytes
+        ...     for n in (100, 200)
+        ... )
+        >>> 1.8 < large / small < 2.0
+        True
+        """
+        _, engine, _ = self._view()
+        return int(engine.nbytes)
 
     @property
     def resampling_log_(self) -> dict[str, NDArray[Any]]:
@@ -455,7 +548,7 @@ class OnlineMixture(ParameterMixin):
                 f"{source} holds a {metadata.get('class')!r}, not a {cls.__name__}; use "
                 "hsmoe.load, which finds the class itself"
             )
-        parameters, state = restore_parts(metadata, arrays, source)
+        parameters, state = restore_parts(metadata, arrays, source, cls._kind)
         try:
             model = cls(**parameters)
         except TypeError as error:

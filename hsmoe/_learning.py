@@ -16,18 +16,20 @@ from ._core_protocol import FloatArray, IntArray
 from ._scaling import Scaling
 from ._seeding import seed_sequence
 from ._state import LearnedState, Settings
+from ._targets import ClassTarget, Target
 from ._validation import Rows
-from .forecast import Forecast
+from .forecast import ClassForecast, CountForecast, Forecast, StreamForecast
 
 __all__ = ["advance", "begin", "log_evidence", "scatter", "warmed_up"]
 
 
-def begin(parameters: Mapping[str, Any], rows: Rows) -> LearnedState:
+def begin(parameters: Mapping[str, Any], target: Target, rows: Rows) -> LearnedState:
     """Return the state of a model that is about to see its first rows."""
-    settings = Settings.resolve(parameters)
+    settings = Settings.resolve(parameters, target.kind)
     n_features = rows.X.shape[1]
     state = LearnedState(
         settings=settings,
+        target=target,
         seeds=seed_sequence(parameters["random_state"]),
         names=rows.names,
         n_features=n_features,
@@ -42,7 +44,7 @@ def begin(parameters: Mapping[str, Any], rows: Rows) -> LearnedState:
 
 def advance(
     state: LearnedState, rows: Rows, n_jobs: int, *, forecast: bool = False, crps: bool = False
-) -> tuple[LearnedState, Forecast | None]:
+) -> tuple[LearnedState, StreamForecast | None]:
     """Return the state after ``rows``, and their forecasts if asked.
 
     The given state is left alone but for its engine, which learns all rows or none.
@@ -87,12 +89,8 @@ def advance(
 
 def warmed_up(state: LearnedState, X: FloatArray, y: FloatArray, n_jobs: int) -> LearnedState:
     """Return the state after a warm-up of the rows ``X``, ``y``."""
-    scaling = (
-        Scaling.from_rows(X, y)
-        if state.settings.standardize
-        else Scaling.identity(state.n_features)
-    )
-    engine = state.new_engine()
+    scaling = state.target.scaling(X, y, state.settings.standardize, state.settings.expert)
+    engine = state.new_engine(scaling)
     if len(y):
 
         def describe_row(i: int) -> str:
@@ -133,7 +131,7 @@ def _forecast(
     first: int,
     scores: dict[str, NDArray[Any]],
     n_before: int,
-) -> Forecast:
+) -> StreamForecast:
     """Return the engine's scores of the rows from ``first`` on, in the units of y."""
     n = len(rows.y)
     standard = {
@@ -152,7 +150,7 @@ def _forecast(
     routing = scores.get("expert_weight", np.empty((0, state.settings.n_experts)))
     scaling = state.scaling or Scaling.identity(state.n_features)
     n_rows: IntArray = np.arange(1, n - first + 1, dtype=np.int64) + n_before
-    arrays = {
+    arrays: dict[str, Any] = {
         "mean": scaling.location(standard["mean"]),
         "std": scaling.spread(np.sqrt(standard["variance"])),
         "log_density": scaling.log_density(standard["log_density"]),
@@ -165,8 +163,17 @@ def _forecast(
     }
     kept = np.ones(n, dtype=bool) if rows.kept is None else rows.kept.copy()
     kept[np.flatnonzero(kept)[:first]] = False
-    return Forecast(
-        **{name: scatter(values, kept) for name, values in arrays.items()},
-        n_warmup=first,
-        n_skipped=rows.n_skipped,
-    )
+    counts: dict[str, Any] = {"n_warmup": first, "n_skipped": rows.n_skipped}
+    if isinstance(state.target, ClassTarget):
+        classes = state.target.classes
+        for name in ("mean", "std", "cdf", "crps"):
+            del arrays[name]
+        arrays["proba"] = np.asarray(
+            scores.get("class_proba", np.empty((0, len(classes)))), dtype=np.float64
+        )
+        arrays["observed"] = rows.y[first:]
+        scattered: dict[str, Any] = {name: scatter(values, kept) for name, values in arrays.items()}
+        return ClassForecast(**scattered, classes=classes, **counts)
+    scattered = {name: scatter(values, kept) for name, values in arrays.items()}
+    kind = CountForecast if state.settings.kind == "count" else Forecast
+    return kind(**scattered, **counts)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ._errors import CheckpointError
 from ._version import __version__
 from .checkpoint import unpack
+from .classifier import HSMoEClassifier
+from .counts import HSMoECountRegressor
 from .regressor import HSMoERegressor
 
 __all__ = ["load"]
 
-_ESTIMATORS = {cls.__name__: cls for cls in (HSMoERegressor,)}
+_ESTIMATORS = {cls.__name__: cls for cls in (HSMoERegressor, HSMoEClassifier, HSMoECountRegressor)}
 
 
-def load(path: str | os.PathLike[str]) -> HSMoERegressor:
+def load(path: str | os.PathLike[str]) -> Any:
     """Load a model from a file that its ``save`` wrote.
 
     Parameters
@@ -24,7 +27,7 @@ def load(path: str | os.PathLike[str]) -> HSMoERegressor:
 
     Returns
     -------
-    HSMoERegressor
+    HSMoERegressor, HSMoEClassifier or HSMoECountRegressor
         A model that goes on bit for bit as the saved one would have.
 
     Raises

@@ -22,6 +22,7 @@ import numpy as np
 from ._checks import check_integer, check_number
 from ._core_protocol import FloatArray
 from ._draws import StandardRows, choose_draws, retained_rows
+from ._experts import GaussianExpert
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import resolve_n_jobs
@@ -42,6 +43,7 @@ class RoutedAtom:
     beta: FloatArray  # (1 + m,)
     variance: float
     design: FloatArray  # (n, 1 + m)
+    negligible: bool = False  # truncated: a share too small to tell its parameters from the prior's
 
     @property
     def weight(self) -> float:
@@ -63,11 +65,19 @@ class RoutedAtom:
         return float(share * ((gap**2).mean() + abs(self.variance - other.variance)))
 
     def merged(self, other: RoutedAtom) -> RoutedAtom:
-        """Return the expert nearest to both, where each is in charge."""
+        """Return the expert nearest to both, where each is in charge.
+
+        One that is negligible gives its routing alone, as in merge-truncate-merge: what it knows
+        of beta and s2 is the prior, whose spread would pass for noise.
+        """
         mine, theirs = self.moment(), other.moment()
         weight = self.weight + other.weight
         if weight == 0.0:
             return self
+        routing = self.routing + other.routing
+        if self.negligible != other.negligible:
+            main = other if self.negligible else self
+            return RoutedAtom(routing, main.beta, main.variance, self.design)
         # As a deviation from one of them; S may be singular where hardly a row is routed.
         beta = self.beta + np.linalg.pinv(mine + theirs, hermitian=True) @ (
             theirs @ (other.beta - self.beta)
@@ -76,7 +86,7 @@ class RoutedAtom:
         for atom, moment in ((self, mine), (other, theirs)):
             gap = atom.beta - beta
             variance += (atom.weight * atom.variance + float(gap @ moment @ gap)) / weight
-        return RoutedAtom(self.routing + other.routing, beta, variance, self.design)
+        return RoutedAtom(routing, beta, variance, self.design, self.negligible)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +261,11 @@ def merge_experts(
         given, absent = ("X", "y") if y is None else ("y", "X")
         raise ValueError(f"{given} was given without {absent}; pass both, or neither")
     state, engine, scaling = model._view()
+    if not isinstance(state.settings.expert, GaussianExpert):
+        raise ValueError(
+            f"model has experts of the kind {state.settings.expert!r}; merge_experts takes moments "
+            "of Gaussian experts: use a model with expert='gaussian'"
+        )
     if X is None:
         rows, more = retained_rows(engine), None
     else:
@@ -297,7 +312,7 @@ def merge_experts(
     ]
     posterior = np.bincount(left, minlength=n_experts + 1)[1:] / count
 
-    tree = agglomerate(_mean_atoms(rows.expert, gate, beta, variance))
+    tree = agglomerate(_mean_atoms(rows.expert, gate, beta, variance, (c * rate) ** 2))
     log_likelihood = np.array([_log_likelihood(tree, k, rows) for k in range(1, n_experts + 1)])
     return MergedExperts(
         posterior=posterior,
@@ -313,15 +328,21 @@ def merge_experts(
 
 
 def _mean_atoms(
-    design: FloatArray, gate: FloatArray, beta: FloatArray, variance: FloatArray
+    design: FloatArray, gate: FloatArray, beta: FloatArray, variance: FloatArray, least: float
 ) -> list[RoutedAtom]:
-    """Return the posterior mean of each expert; draws count by what they route to it."""
+    """Return the posterior mean of each expert; draws count by what they route to it.
+
+    Experts of a share of at most ``least`` are negligible.
+    """
     weight = gate.mean(axis=1)  # (M, K)
     share = weight / np.maximum(weight.sum(axis=0), np.finfo(float).tiny)
     mean = (share[:, :, None] * beta).sum(axis=0)
     noise = (share * variance).sum(axis=0)
     routing = gate.mean(axis=0)
-    return [RoutedAtom(routing[:, k], mean[k], float(noise[k]), design) for k in range(len(noise))]
+    return [
+        RoutedAtom(one, mean[k], float(noise[k]), design, bool(one.mean() <= least))
+        for k, one in enumerate(routing.T)
+    ]
 
 
 def _log_likelihood(tree: Dendrogram[RoutedAtom], n_experts: int, rows: StandardRows) -> float:

@@ -36,6 +36,11 @@ class ParameterMixin:
             if name != "self"
         }
 
+    def _store(self, values: dict[str, Any]) -> None:
+        """Keep the arguments of ``__init__``, its ``locals()``, as attributes."""
+        for name in self._parameter_defaults():
+            setattr(self, name, values[name])
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name.
 

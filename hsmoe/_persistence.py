@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ._errors import CheckpointError
 from ._scaling import Scaling
 from ._state import LearnedState, Settings
+from ._targets import ClassTarget, CountTarget, RealTarget, Target, class_labels
 from ._version import __version__
 from .checkpoint import decode_value, encode_value
 
@@ -41,6 +42,8 @@ def model_to_parts(model: OnlineMixture) -> tuple[dict[str, Any], dict[str, NDAr
         "n_skipped": state.n_skipped,
         "warm": state.engine is not None,
     }
+    if isinstance(state.target, ClassTarget):
+        metadata["state"]["classes"] = encode_value(state.target.classes, "classes")
     arrays: dict[str, NDArray[Any]] = {
         "waiting_X": state.waiting_X,
         "waiting_y": state.waiting_y,
@@ -48,6 +51,8 @@ def model_to_parts(model: OnlineMixture) -> tuple[dict[str, Any], dict[str, NDAr
     if state.engine is not None and state.scaling is not None:
         arrays["x_centre"] = state.scaling.x_centre
         arrays["x_scale"] = state.scaling.x_scale
+        if state.scaling.offset.size:
+            arrays["offset"] = state.scaling.offset
         arrays["y_centre_scale"] = np.array([state.scaling.y_centre, state.scaling.y_scale])
         for name, array in state.engine.get_state().items():
             arrays[_ENGINE + name] = np.asarray(array, order="C")
@@ -55,9 +60,9 @@ def model_to_parts(model: OnlineMixture) -> tuple[dict[str, Any], dict[str, NDAr
 
 
 def restore_parts(
-    metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], source: str
+    metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], source: str, kind: str
 ) -> tuple[dict[str, Any], LearnedState | None]:
-    """Return the parameters and the learned state that a file holds.
+    """Return the parameters and the learned state, for a kind of target, that a file holds.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def restore_parts(
     try:
         parameters = {name: decode_value(value) for name, value in metadata["parameters"].items()}
         stored = metadata["state"]
-        state = None if stored is None else _restore_state(stored, arrays)
+        state = None if stored is None else _restore_state(stored, arrays, kind)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
         what = f"{error} is absent" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
@@ -88,10 +93,13 @@ def _count(stored: dict[str, Any], key: str) -> int:
     return value
 
 
-def _restore_state(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LearnedState:
+def _restore_state(
+    stored: dict[str, Any], arrays: dict[str, NDArray[Any]], kind: str
+) -> LearnedState:
     settings = Settings.resolve(
-        {name: decode_value(value) for name, value in stored["parameters"].items()}
+        {name: decode_value(value) for name, value in stored["parameters"].items()}, kind
     )
+    target = _restore_target(stored, kind)
     names = stored["names"]
     n_features, n_warmup, n_skipped = (
         _count(stored, key) for key in ("n_features", "n_warmup", "n_skipped")
@@ -109,6 +117,7 @@ def _restore_state(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> L
         raise ValueError("'seeds' is not a seed sequence")
     state = LearnedState(
         settings=settings,
+        target=target,
         seeds=seeds,
         names=None if names is None else tuple(names),
         n_features=n_features,
@@ -134,21 +143,39 @@ def _restore_state(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> L
     stored_bytes = sum(a.nbytes for a in engine_arrays.values())
     if 4 * n_particles * settings.n_experts * width > stored_bytes:
         raise ValueError(f"its arrays are too short for {n_particles} particles")
-    engine = state.new_engine()
-    engine.set_state(engine_arrays)
     y_centre, y_scale = _expect(arrays, "y_centre_scale", (2,)).tolist()
     scaling = Scaling(
         _expect(arrays, "x_centre", (n_features,)),
         _expect(arrays, "x_scale", (n_features,)),
         y_centre,
         y_scale,
+        _expect(arrays, "offset", (_n_offsets(target),)) if "offset" in arrays else np.empty(0),
     )
     if not (scaling.y_scale > 0 and (scaling.x_scale > 0).all()):
         raise ValueError("a scale is not positive")
     values = [scaling.x_centre, scaling.x_scale, np.array([y_centre, y_scale])]
     if not all(np.isfinite(v).all() for v in values):
         raise ValueError("a centre or a scale is not finite")
+    engine = state.new_engine(scaling)
+    engine.set_state(engine_arrays)
     return LearnedState(**{**vars(state), "scaling": scaling, "engine": engine})
+
+
+def _restore_target(stored: dict[str, Any], kind: str) -> Target:
+    if kind == "real":
+        return RealTarget()
+    if kind == "count":
+        return CountTarget()
+    classes = decode_value(stored["classes"])
+    if not isinstance(classes, np.ndarray) or len(class_labels(classes, "it")) != len(classes):
+        raise ValueError("'classes' are not distinct labels")
+    return ClassTarget(classes)
+
+
+def _n_offsets(target: Target) -> int:
+    if isinstance(target, RealTarget):
+        return 0
+    return len(target.classes) - 1 if isinstance(target, ClassTarget) else 1
 
 
 def _expect(

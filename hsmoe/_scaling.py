@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -55,12 +55,16 @@ _FARTHEST = 1e60
 
 @dataclass(frozen=True)
 class Scaling:
-    """Centres and scales of the features and of the target."""
+    """Centres and scales of the features and of the target.
+
+    Classes and counts are not scaled, but their linear predictors have an ``offset``.
+    """
 
     x_centre: FloatArray  # (d,)
     x_scale: FloatArray  # (d,)
     y_centre: float
     y_scale: float
+    offset: FloatArray = field(default_factory=lambda: np.empty(0))  # one a predictor; empty: 0
 
     @classmethod
     def from_rows(cls, X: FloatArray, y: FloatArray) -> Scaling:
@@ -73,6 +77,12 @@ class Scaling:
             y_centre,
             y_scale,
         )
+
+    @classmethod
+    def of_features(cls, X: FloatArray, offset: FloatArray) -> Scaling:
+        """Return the scaling of the features that ``X`` (n, d) determines, with an offset."""
+        features = cls.from_rows(X, np.zeros(1))
+        return cls(features.x_centre, features.x_scale, 0.0, 1.0, offset)
 
     @classmethod
     def identity(cls, n_features: int) -> Scaling:
@@ -150,3 +160,11 @@ class Scaling:
         shift = (standard[..., 1:] * (self.x_centre / self.x_scale)[columns]).sum(axis=-1)
         intercept = self.y_centre + self.y_scale * (standard[..., 0] - shift)
         return np.concatenate([intercept[..., None], slopes], axis=-1)
+
+    def predictors(self, standard: FloatArray, columns: IntArray) -> FloatArray:
+        """Return coefficients (..., M (1 + m)) as (..., M, 1 + m), offsets in the intercepts."""
+        apart = np.asarray(standard).reshape(*np.shape(standard)[:-1], -1, 1 + len(columns))
+        original = self.coefficients(apart, columns)
+        if self.offset.size:
+            original[..., 0] += self.offset
+        return original

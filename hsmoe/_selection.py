@@ -18,7 +18,7 @@ from ._islands import IslandsDisagreeWarning
 from ._learning import advance, begin
 from ._seeding import seed_sequence
 from ._state import resolve_n_jobs
-from ._validation import Rows, read_rows
+from ._validation import Rows
 
 if TYPE_CHECKING:
     import pandas
@@ -160,7 +160,7 @@ def select_n_experts(
 
     Parameters
     ----------
-    estimator : HSMoERegressor
+    estimator : HSMoERegressor, HSMoEClassifier or HSMoECountRegressor
         Settings of the models; what it has learned is neither used nor changed.  ``gate`` must be
         one for any number of experts.
     X : array_like or data frame, shape (n, d)
@@ -222,14 +222,15 @@ def select_n_experts(
             f"gate is {parameters['gate']!r}, which fits one number of experts only; pass one of "
             "the names, such as 'balanced'"
         )
-    rows = read_rows(X, y, expected=None, missing=parameters["missing"])
+    target = estimator._new_target(y)
+    rows = estimator._read_rows(X, y, target, None)
     if len(rows.y) == 0:
         raise ValueError("every row of X or y has a missing value; pass at least one complete row")
     n, n_jobs = rows.n_given, resolve_n_jobs(parameters["n_jobs"])
     seeds = seed_sequence(parameters["random_state"])
     models = {k: type(estimator)(**_candidate(parameters, seeds, k)) for k in numbers}
     for model in models.values():
-        model._state = begin(model.get_params(), rows)
+        model._state = begin(model.get_params(), target, rows)
     bounds = np.unique(np.linspace(0, n, min(n, _STATIONS) + 1).round().astype(np.int64))
     path, errors = np.full((n, len(numbers)), np.nan), []
     disagreements: dict[int, str] = {}

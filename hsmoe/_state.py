@@ -18,6 +18,7 @@ from ._gates import Gate, resolve_gate
 from ._priors import GatePrior, resolve_gate_prior
 from ._scaling import Scaling
 from ._seeding import engine_seeds
+from ._targets import Target
 from ._validation import column_names, select_columns
 
 __all__ = ["STRUCTURAL_PARAMETERS", "LearnedState", "Settings", "resolve_n_jobs"]
@@ -127,6 +128,7 @@ class Settings:
     n_islands: int
     gate: Gate
     gate_prior: GatePrior
+    kind: str  # of the target: real, class or count
     expert: Expert
     ess_threshold: float
     retain: int | None
@@ -134,8 +136,11 @@ class Settings:
     n_warmup: int | None  # None: "auto"
 
     @classmethod
-    def resolve(cls, parameters: Mapping[str, Any]) -> Settings:
-        """Validate parameters; raises ValueError naming the first that cannot be used."""
+    def resolve(cls, parameters: Mapping[str, Any], kind: str) -> Settings:
+        """Validate parameters for targets of a kind.
+
+        Raises ValueError naming the first that cannot be used.
+        """
         given = {name: copy.deepcopy(parameters[name]) for name in STRUCTURAL_PARAMETERS}
         n_experts = check_integer("n_experts", given["n_experts"], 1)
         n_warmup = given["n_warmup"]
@@ -163,7 +168,8 @@ class Settings:
             n_islands=n_islands,
             gate=gate,
             gate_prior=gate_prior,
-            expert=resolve_expert(given["expert"]),
+            kind=kind,
+            expert=resolve_expert(given["expert"], kind),
             ess_threshold=check_number(
                 "ess_threshold", given["ess_threshold"], 0.0, 1.0, closed=True
             ),
@@ -204,6 +210,7 @@ class LearnedState:
     """
 
     settings: Settings
+    target: Target
     seeds: np.random.SeedSequence
     names: tuple[str, ...] | None
     n_features: int
@@ -230,8 +237,8 @@ class LearnedState:
             self.settings.parameters[parameter], self.names, self.n_features, parameter
         )
 
-    def new_engine(self) -> Engine:
-        """Return an engine that has seen no row."""
+    def new_engine(self, scaling: Scaling) -> Engine:
+        """Return an engine that has seen no row, for rows scaled so."""
         settings = self.settings
         return core.Engine(
             n_experts=settings.n_experts,
@@ -242,7 +249,7 @@ class LearnedState:
             **settings.gate.to_core(),
             gate_prior=settings.gate_prior.to_core(),
             laplace_node=settings.gate_prior.laplace_node(),
-            expert=settings.expert.to_core(),
+            expert=self.target.to_core(settings.expert, scaling),
             ess_threshold=settings.ess_threshold,
             phi_kernel=_PHI_KERNEL,
             retain=-1 if settings.retain is None else settings.retain,

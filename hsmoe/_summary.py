@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._core_protocol import Engine, FloatArray
+from ._experts import BinomialExpert
 from ._scaling import Scaling
 from ._state import LearnedState
+from ._targets import ClassTarget
 
-__all__ = ["summarise"]
+__all__ = ["predictors", "summarise"]
 
 _MAX_FEATURES = 12  # columns of the coefficient table
 _MAX_NAME = 24
@@ -60,32 +63,72 @@ def summarise(
 def _experts(state: LearnedState, engine: Engine, scaling: Scaling) -> list[str]:
     particle = engine.particle()
     columns = state.columns("expert")
-    coefficients = scaling.coefficients(np.asarray(particle["coefficients"]), columns)
+    coefficients = scaling.predictors(np.asarray(particle["coefficients"]), columns)
     noise = scaling.spread(np.sqrt(np.asarray(particle["noise_variance"])))
+    shape = np.asarray(particle["shape"])
     counts = np.asarray(particle["counts"], dtype=np.float64)
     shares = counts / max(float(counts.sum()), 1.0)
     names = ["intercept", *(state.labels[j] for j in columns)]
     # With many features, those whose effect is largest in standard units, of any expert.
-    effect = np.abs(np.asarray(particle["coefficients"])[:, 1:]).max(axis=0)
+    effect = np.asarray(particle["coefficients"]).reshape(-1, len(names))[:, 1:]
+    effect = np.abs(effect).max(axis=0)
     shown = np.sort(np.argsort(-effect, kind="stable")[:_MAX_FEATURES]) + 1
-    header = ["expert", "rows", "noise sd", "intercept", *(_short(names[j]) for j in shown)]
-    table = [header]
-    for k in np.argsort(-shares, kind="stable"):
-        table.append(
-            [
-                str(k),
-                f"{100 * shares[k]:.1f}%",
-                f"{noise[k]:.4g}",
-                f"{coefficients[k, 0]:.4g}",
-                *(f"{coefficients[k, j]:.4g}" for j in shown),
-            ]
-        )
-    lines = ["experts of the heaviest particle (coefficients in units of y per unit of x)"]
-    lines += _transposed(table)
+    unit, of_predictor = predictors(state)
+    extra = {name: v for name, v in (("noise sd", noise), (unit.shape, shape)) if _known(v)}
+    lines = [f"experts of the heaviest particle ({unit.coefficients})"]
+    for m, title in enumerate(of_predictor):
+        table = [
+            ["expert", "rows", *extra, "intercept", *(_short(names[j]) for j in shown)],
+            *(
+                [
+                    str(k),
+                    f"{100 * shares[k]:.1f}%",
+                    *(f"{values[k]:.4g}" for values in extra.values()),
+                    f"{coefficients[k, m, 0]:.4g}",
+                    *(f"{coefficients[k, m, j]:.4g}" for j in shown),
+                ]
+                for k in np.argsort(-shares, kind="stable")
+            ),
+        ]
+        lines += [f" {title}"] * (len(of_predictor) > 1) + _transposed(table)
     left_out = len(columns) - len(shown)
     if left_out:
         lines.append(f"  ({left_out} features of smaller effect left out)")
     return lines
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What the numbers of an expert are called."""
+
+    coefficients: str
+    shape: str
+
+
+_UNITS = {
+    "real": _Units("coefficients in units of y per unit of x", "df"),
+    "class": _Units("coefficients are log odds per unit of x", ""),
+    "count": _Units("coefficients are logarithms of the mean per unit of x", "dispersion"),
+}
+
+
+def predictors(state: LearnedState) -> tuple[_Units, list[str]]:
+    """Return units, and what each linear predictor of an expert is about."""
+    unit = _UNITS[state.settings.kind]
+    if isinstance(state.settings.expert, BinomialExpert):
+        unit = _UNITS["class"]
+    if not isinstance(state.target, ClassTarget):
+        return unit, [""]
+    labels = [str(label) for label in state.target.classes.tolist()]
+    if len(labels) == 2:
+        return replace(unit, coefficients=f"{unit.coefficients}, of {_short(labels[1])!r}"), [""]
+    return unit, [
+        f"{_short(labels[m + 1])!r} among {m + 2} classes" for m in range(len(labels) - 1)
+    ]
+
+
+def _known(values: FloatArray) -> bool:
+    return not bool(np.isnan(values).any())
 
 
 def _splits(state: LearnedState, engine: Engine) -> list[str]:

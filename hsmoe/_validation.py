@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "Rows",
     "column_names",
     "read_features",
+    "read_labels",
     "read_rows",
     "read_target",
     "select_columns",
@@ -281,16 +282,77 @@ def read_target(y: Any, n_rows: int, *, missing: Any) -> tuple[FloatArray, BoolA
     return values, ~np.isnan(values)
 
 
+def read_labels(
+    y: Any, n_rows: int | None, *, missing: Any
+) -> tuple[NDArray[Any], BoolArray | None]:
+    """Read class labels: all text, or all numbers; returns them and which are present."""
+    skip = _check_missing(missing)
+    for library in ("pandas", "polars"):
+        module = _library(library)
+        if module is not None and isinstance(y, module.Series | module.DataFrame):
+            y = y.to_numpy()
+    if isinstance(y, str | bytes | dict | set) or y is None:
+        raise ValueError(f"y is a {type(y).__name__}; pass an array of class labels")
+    if isinstance(y, np.ma.MaskedArray):
+        labels = np.array(y.data, dtype=object)
+        labels[np.ma.getmaskarray(y)] = None
+    else:  # a list may mix types, which an array would make text of
+        labels = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(f"y has shape {labels.shape}; it must have one dimension (a label a row)")
+    if n_rows is not None and len(labels) != n_rows:
+        raise ValueError(
+            f"y has {len(labels)} values, but X has {n_rows} rows; pass one label for each row"
+        )
+    absent = np.zeros(len(labels), dtype=bool)
+    if labels.dtype.kind == "f":
+        absent = np.isnan(labels)
+    elif labels.dtype.kind == "O":
+        entries = labels.tolist()
+        absent = np.array([e is None or e != e or type(e).__name__ == "NAType" for e in entries])
+        known = [e for e, gone in zip(entries, absent.tolist(), strict=True) if not gone]
+        if not (
+            all(isinstance(e, str) for e in known) or not any(isinstance(e, str) for e in known)
+        ):
+            raise ValueError("y mixes text and numbers; make all class labels of one type")
+        typed = np.asarray(known)
+        if typed.ndim == 1 and typed.dtype.kind in "biufU":
+            labels = np.empty(len(entries), dtype=typed.dtype)
+            labels[~absent] = typed
+    if labels.dtype.kind not in "biufU":
+        raise ValueError(
+            f"y has dtype {labels.dtype}; class labels must be text, whole numbers or booleans"
+        )
+    if labels.dtype.kind == "f":
+        whole = absent | (labels == np.floor(labels))
+        if not whole.all():
+            row = int(np.argmin(whole))
+            raise ValueError(
+                f"y: row {row} is {labels[row]:g}, a fraction; class labels must be text, whole "
+                "numbers or booleans: use HSMoERegressor for real targets"
+            )
+    if absent.any() and not skip:
+        row = int(np.argmax(absent))
+        raise ValueError(f"y: row {row} is missing; " + _advice(np.nan, int(absent.sum())))
+    return labels, ~absent if absent.any() else None
+
+
 def read_rows(
     X: Any,
     y: Any,
+    read: Callable[[Any, int], tuple[FloatArray, BoolArray | None]],
     *,
     expected: tuple[tuple[str, ...] | None, int] | None,
     missing: Any,
 ) -> Rows:
-    """Read features and target together, leaving out incomplete rows if ``missing="skip"``."""
+    """Read features and target together, leaving out incomplete rows if ``missing="skip"``.
+
+    ``read(y, n_rows)`` reads the target.
+    """
     features, names, complete = read_features(X, expected=expected, missing=missing)
-    target, present = read_target(y, len(features), missing=missing)
+    target, present = read(y, len(features))
     if complete is None and present is None:
         return Rows(features, target, names, None)
     kept = np.ones(len(features), dtype=bool)

@@ -26,7 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import CheckpointError
-from ._experts import GaussianExpert
+from ._experts import (
+    BinomialExpert,
+    GaussianExpert,
+    LaplaceExpert,
+    LogitExpert,
+    NegativeBinomialExpert,
+    StudentExpert,
+)
 from ._priors import GroupHorseshoePrior, HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 
@@ -41,11 +48,16 @@ _METADATA = "meta.json"
 _PARTS = {
     part.__name__: part
     for part in (
+        BinomialExpert,
         GaussianExpert,
-        HorseshoePrior,
         GroupHorseshoePrior,
+        HorseshoePrior,
+        LaplaceExpert,
+        LogitExpert,
+        NegativeBinomialExpert,
         NormalPrior,
         PaperHorseshoePrior,
+        StudentExpert,
     )
 }
 

@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike
 from ._diagnostic_plots import plot_ess, plot_expert_weight, plot_pit, plot_resampling
 from ._figures import ACCENT, COLOURS, MAIN, axes_or_new, new_figure, plain, thousands
 from ._selection_plots import plot_dendrogram, plot_selection
+from ._summary import predictors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ._base import OnlineMixture
     from .regressor import HSMoERegressor
 else:
     Axes = Figure = Any
@@ -206,12 +208,12 @@ def plot_evidence(
     return ax
 
 
-def plot_model(model: HSMoERegressor) -> Figure:
+def plot_model(model: OnlineMixture) -> Figure:
     """Draw what a model has learned: the experts' coefficients and the gate's inclusion.
 
     Parameters
     ----------
-    model : HSMoERegressor
+    model : HSMoERegressor, HSMoEClassifier or HSMoECountRegressor
         A model that has learned rows.
 
     Returns
@@ -227,6 +229,9 @@ def plot_model(model: HSMoERegressor) -> Figure:
     shares = 100.0 * counts / max(float(counts.sum()), 1.0)
     inclusion = model.gate_inclusion()
     features = ["intercept", *(state.labels[j] for j in state.columns("expert"))]
+    about = predictors(state)[1]
+    if len(about) > 1:
+        features = [f"{title}: {name}" for title in about for name in features]
     height = 1.8 + 0.3 * max(len(features), len(inclusion.features))
     figure = new_figure(11.0, min(height, 40.0))
     left, right = figure.subplots(1, 2)

@@ -16,7 +16,8 @@ from ._learning import scatter
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import resolve_n_jobs
-from ._validation import read_features, read_target
+from ._targets import RealTarget, Target
+from ._validation import read_features
 from .mixtures import KnownMixture
 
 __all__ = ["HSMoERegressor"]
@@ -52,11 +53,11 @@ class HSMoERegressor(OnlineMixture):
     gate_prior : {"horseshoe", "group-horseshoe", "normal", "horseshoe-paper"} or prior object
         Prior of the gate coefficients.  A Laplace node has normal biases and centres: the latter
         with the slab of a horseshoe, or the scale of a normal prior, as standard deviation.
-    expert : "gaussian" or GaussianExpert
-        What an expert is.
+    expert : {"gaussian", "student", "laplace"} or expert object
+        What an expert is: the law of its errors.
     gate_features, expert_features : list of str or int, optional
-        Columns the gate and the experts see; all by default.  ``gate_features=[]`` leaves the
-        gate only its intercepts.
+        Columns the gate and the experts see; all by default.  ``[]`` leaves the intercepts alone:
+        ``expert_features=[]`` makes each expert a constant, ``gate_features=[]`` the routing.
     ess_threshold : float
         Resample when the effective sample size falls below this share of the particles.
     retain : int or None
@@ -145,23 +146,10 @@ class HSMoERegressor(OnlineMixture):
         random_state: Any = None,
         verbose: Any = 0,
     ) -> None:
-        self.n_experts = n_experts
-        self.n_particles = n_particles
-        self.n_islands = n_islands
-        self.gate = gate
-        self.gate_prior = gate_prior
-        self.expert = expert
-        self.gate_features = gate_features
-        self.expert_features = expert_features
-        self.ess_threshold = ess_threshold
-        self.retain = retain
-        self.forgetting = forgetting
-        self.n_warmup = n_warmup
-        self.standardize = standardize
-        self.missing = missing
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+        self._store(locals())
+
+    def _new_target(self, y: Any) -> Target:
+        return RealTarget()
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn, which alone calls this, what kind of estimator this is."""
@@ -410,11 +398,12 @@ class HSMoERegressor(OnlineMixture):
         arviz.InferenceData (ArviZ 0.x) or xarray.DataTree (ArviZ 1.x)
             Groups, each variable with dimensions (chain, draw) before those named here:
 
-            - ``posterior``: ``beta`` (expert, feature), in units of y per unit of x; ``noise_sd``
-              (expert), in units of y; ``expert_weight`` (expert), the share of the rows learned;
-              ``phi`` (split, gate_feature), the logit of going left per standard deviation of a
-              feature; ``local_scale`` (split, shrunk_feature) and ``tau``, the scales of their
-              prior, if it has any.
+            - ``posterior``: ``beta`` (expert, feature), in units of y per unit of x (for counts, of
+              the logarithm of the mean); ``noise_sd`` (expert), in units of y, and ``df`` or
+              ``dispersion`` (expert), where the law has them; ``expert_weight`` (expert), the share
+              of the rows learned; ``phi`` (split, gate_feature), the logit of going left per
+              standard deviation of a feature; ``local_scale`` (split, shrunk_feature) and ``tau``,
+              the scales of their prior, if it has any.
             - ``sample_stats``: ``island`` and ``particle`` of a draw, and whether its experts were
               ``relabelled``.
             - ``constant_data``: ``island_weight`` (island_number), and ``X`` (row, column).
@@ -488,7 +477,7 @@ class HSMoERegressor(OnlineMixture):
         inside = np.ones(len(raw), dtype=bool) if kept is None else kept
         values = None
         if y is not None:
-            values = read_target(y, len(raw), missing=self.missing)[0][inside]
+            values = self._read_target(y, len(raw), state.target)[0][inside]
         return GivenRows(raw[inside], values, np.flatnonzero(inside), expert, gate, target)
 
     def _scored(
@@ -497,18 +486,7 @@ class HSMoERegressor(OnlineMixture):
         Engine, Scaling, tuple[FloatArray, FloatArray, FloatArray, int], np.ndarray[Any, Any] | None
     ]:
         """Read rows with a target to score; returns what the engine's scores take."""
-        _, engine, scaling, expert, gate, kept = self._read_designs(X)
-        n_rows = len(expert) if kept is None else len(kept)
-        values, present = read_target(y, n_rows, missing=self.missing)
-        if present is not None:
-            inside = present if kept is None else present[kept]
-            same = gate is expert
-            expert = np.ascontiguousarray(expert[inside])
-            gate = expert if same else np.ascontiguousarray(gate[inside])
-            kept = present if kept is None else kept & present
+        _, engine, scaling, expert, gate, values, kept = self._read_scored(X, y)
         numbers = None if kept is None else np.flatnonzero(kept)
-        target = scaling.target(
-            values if kept is None else values[kept],
-            lambda i: f"row {i if numbers is None else numbers[i]}",
-        )
+        target = scaling.target(values, lambda i: f"row {i if numbers is None else numbers[i]}")
         return engine, scaling, (expert, gate, target, resolve_n_jobs(self.n_jobs)), kept

@@ -56,10 +56,9 @@ PriorOptions prior_options(const py::dict& d) {
   throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, group-horseshoe, horseshoe-paper, normal");
 }
 
-GaussianOptions expert_options(const py::dict& d) {
-  const auto kind = d["kind"].cast<std::string>();
-  if (kind != "gaussian") throw InvalidArgument("Engine: expert kind '" + kind + "' is not gaussian");
-  GaussianOptions o;
+template <class Options>
+Options noise_options(const py::dict& d) {
+  Options o;
   o.a0 = option(d, "a0", o.a0);
   o.b0 = option(d, "b0", o.b0);
   o.b0_shape = option(d, "b0_shape", o.b0_shape);
@@ -72,6 +71,35 @@ NodeKind node_kind(const std::string& name) {
   if (name == "softmax") return NodeKind::softmax;
   if (name == "laplace") return NodeKind::laplace;
   throw InvalidArgument("Engine: node kind '" + name + "' is not one of logistic, softmax, laplace");
+}
+
+template <class Options>
+Options augmented_options(const py::dict& d) {
+  Options o = noise_options<Options>(d);
+  o.intercept_variance = option(d, "intercept_variance", o.intercept_variance);
+  if (d.contains("shape_grid")) o.shape_grid = d["shape_grid"].cast<std::vector<double>>();
+  if (d.contains("offset")) o.offset = d["offset"].cast<std::vector<double>>();
+  return o;
+}
+
+ExpertOptions expert_options(const py::dict& d) {
+  const auto kind = d["kind"].cast<std::string>();
+  if (kind == "gaussian") return noise_options<GaussianOptions>(d);
+  if (kind == "student") return augmented_options<StudentOptions>(d);
+  if (kind == "laplace") return augmented_options<LaplaceOptions>(d);
+  if (kind == "negative-binomial") return augmented_options<NegativeBinomialOptions>(d);
+  if (kind == "logit") {
+    auto o = augmented_options<LogitOptions>(d);
+    o.n_classes = int(option(d, "n_classes", o.n_classes));
+    return o;
+  }
+  if (kind == "binomial") {
+    auto o = augmented_options<BinomialOptions>(d);
+    o.n_trials = option(d, "n_trials", o.n_trials);
+    return o;
+  }
+  throw InvalidArgument("Engine: expert kind '" + kind +
+                        "' is not one of gaussian, student, laplace, logit, binomial, negative-binomial");
 }
 
 PhiKernel phi_kernel(const std::string& name) {
@@ -151,10 +179,11 @@ py::dict prequential(Engine& e, const Doubles& X, const Doubles& U, const Double
   const Index n = y.size();
   auto mean = new_array<double>({n}), variance = new_array<double>({n}), density = new_array<double>({n}),
        cdf = new_array<double>({n}), crps = new_array<double>({n}),
-       expert_weight = new_array<double>({n, e.config().n_experts});
+       expert_weight = new_array<double>({n, e.config().n_experts}), proba = new_array<double>({n, e.n_classes()});
   std::fill_n(crps.mutable_data(), n, std::numeric_limits<double>::quiet_NaN());
   const ForecastPath forecast{mean.mutable_data(), variance.mutable_data(), density.mutable_data(), cdf.mutable_data(),
-                              with_crps ? crps.mutable_data() : nullptr, expert_weight.mutable_data()};
+                              with_crps ? crps.mutable_data() : nullptr, expert_weight.mutable_data(),
+                              e.n_classes() ? proba.mutable_data() : nullptr};
   py::dict d = learn(e, X, U, y, n_jobs, &forecast);
   d["mean"] = mean;
   d["variance"] = variance;
@@ -162,6 +191,7 @@ py::dict prequential(Engine& e, const Doubles& X, const Doubles& U, const Double
   d["cdf"] = cdf;
   d["crps"] = crps;
   d["expert_weight"] = expert_weight;
+  d["class_proba"] = proba;
   return d;
 }
 
@@ -181,7 +211,7 @@ py::array_t<double> scored(const Engine& e, const Doubles& X, const Doubles& U, 
 py::dict particle(const Engine& e, Index i) {
   const Reading reading(e);
   const ParticleReport r = e.particle(i);
-  const Index K = e.config().n_experts, splits = e.n_splits(), p = e.config().gate_dim, d = e.config().expert_dim;
+  const Index K = e.config().n_experts, splits = e.n_splits(), p = e.config().gate_dim, d = e.n_coefficients();
   py::dict out;
   out["weight"] = r.weight;
   out["phi"] = to_array(r.phi, {splits, p});
@@ -189,6 +219,7 @@ py::dict particle(const Engine& e, Index i) {
   out["global_scale"] = r.global_scale;
   out["coefficients"] = to_array(r.coefficients, {K, d});
   out["noise_variance"] = to_array(r.noise_variance, {K});
+  out["shape"] = to_array(r.shape, {K});
   out["counts"] = to_array(r.counts, {K});
   return out;
 }
@@ -224,11 +255,12 @@ py::dict draw(const Engine& e, const Indices& particles, const Words& seeds, con
   check_shape("Engine.draw", "seeds", seeds, {M, 4});
   const Rows rows = rows_of(e, "Engine.draw", &X, &U, y ? &*y : nullptr);
   const std::vector<Index> numbers(particles.data(), particles.data() + M);
-  auto coefficients = new_array<double>({M, K, e.config().expert_dim}), variance = new_array<double>({M, K}),
+  auto coefficients = new_array<double>({M, K, e.n_coefficients()}), variance = new_array<double>({M, K}),
+       shape = new_array<double>({M, K}),
        counts = new_array<double>({M, K}), phi = new_array<double>({M, splits, p}),
        local = new_array<double>({M, splits, p}), global = new_array<double>({M}),
        log_gate = new_array<double>({M, rows.n, K}), log_density = new_array<double>({M, y ? rows.n : 0, K});
-  const PosteriorDraws out{coefficients.mutable_data(), variance.mutable_data(), counts.mutable_data(), phi.mutable_data(),
+  const PosteriorDraws out{coefficients.mutable_data(), variance.mutable_data(), shape.mutable_data(), counts.mutable_data(), phi.mutable_data(),
                            local.mutable_data(), global.mutable_data(), log_gate.mutable_data(),
                            y ? log_density.mutable_data() : nullptr};
   const std::uint64_t* words = seeds.data();
@@ -239,6 +271,7 @@ py::dict draw(const Engine& e, const Indices& particles, const Words& seeds, con
   py::dict d;
   d["coefficients"] = coefficients;
   d["noise_variance"] = variance;
+  d["shape"] = shape;
   d["counts"] = counts;
   d["phi"] = phi;
   d["local_scale"] = local;
@@ -356,6 +389,15 @@ void bind_engine(py::module_& m) {
       .def("cdf", &scored<&Engine::cdf>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
       .def("log_density", &scored<&Engine::log_density>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
       .def("crps", &scored<&Engine::crps>, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
+      .def("class_proba", [](const Engine& e, const Doubles& X, const Doubles& U, int n_jobs) {
+        const Reading reading(e);
+        const Rows rows = rows_of(e, "Engine.class_proba", &X, &U, nullptr);
+        auto out = new_array<double>({rows.n, e.n_classes()});
+        double* data = out.mutable_data();
+        py::gil_scoped_release release;
+        if (e.n_classes()) e.class_proba(rows, n_jobs, data);
+        return out;
+      }, "X"_a, "U"_a, "n_jobs"_a)
       .def("sample", [](const Engine& e, const Doubles& X, const Doubles& U, Index n_samples, const Words& seed) {
         const Reading reading(e);
         const Rows rows = rows_of(e, "Engine.sample", &X, &U, nullptr);

@@ -11,6 +11,7 @@ of the horseshoe density; Piironen & Vehtari (2017) for the slab.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -153,6 +154,7 @@ def enumerated_log_evidence(
     coefficient_variance: float = 10.0,
     n_grid: int = 241,
     n_tau: int = 121,
+    expert_log_evidence: Callable[[tuple[int, ...]], float] | None = None,
 ) -> float:
     """Exact log evidence of a small mixture of experts by enumeration and quadrature.
 
@@ -177,6 +179,9 @@ def enumerated_log_evidence(
         As in the model; ``"horseshoe-paper"`` penalises the intercept too, without a slab.
     n_grid, n_tau : int
         Number of quadrature points for each (half) axis of ``phi`` and for ``tau``.
+    expert_log_evidence : callable, optional
+        From the numbers of rows, ascending, to the log evidence of one expert that has them; the
+        normal-inverse-gamma regression by default.
     """
     X, U, y = np.asarray(X, float), np.asarray(U, float), np.asarray(y, float)
     n, p = U.shape
@@ -236,9 +241,12 @@ def enumerated_log_evidence(
         denominator *= gate_integrals(np.zeros((1, n)), mean)[0]
     log_gate = np.log(numerator.sum(1)) - np.log(denominator.sum())
 
+    def gaussian(rows: tuple[int, ...]) -> float:
+        return nig_log_evidence(X[list(rows)], y[list(rows)], a0, b0, coefficient_variance)
+
+    of_rows = expert_log_evidence or gaussian
     log_terms = [
-        gate
-        + sum(nig_log_evidence(X[z == k], y[z == k], a0, b0, coefficient_variance) for k in set(z))
+        gate + sum(of_rows(tuple(np.flatnonzero(z == k).tolist())) for k in set(z))
         for z, gate in zip(allocations, log_gate, strict=True)
     ]
     return float(special.logsumexp(log_terms))

@@ -89,6 +89,21 @@ def test_predict(fitted):
         np.testing.assert_allclose(out[["lower", "upper"]], model.predict_interval(X, 0.8))
 
 
+def test_predict_with_a_classifier(fitted):
+    frame = pd.read_csv(fitted / "data.csv")
+    X, label = frame[["a", "b", "c"]], np.where(frame["y"] > frame["y"].mean(), "high", "low")
+    model = hsmoe.HSMoEClassifier(2, 8, 1, random_state=0).fit(X, label)
+    model.save(fitted / "classes.hsmoe")
+    result = run("predict", fitted / "classes.hsmoe", fitted / "data.csv", "-o", fitted / "p.csv")
+    assert result.exit_code == 0, result.output
+    out = pd.read_csv(fitted / "p.csv")
+    assert list(out.columns) == ["label", "proba_high", "proba_low"]
+    assert out["label"].tolist() == model.predict(X).tolist()
+    np.testing.assert_allclose(out[["proba_high", "proba_low"]], model.predict_proba(X))
+    result = run("show", fitted / "classes.hsmoe", "--plot", fitted / "classes.png")
+    assert result.exit_code == 0 and "log odds" in result.output
+
+
 def test_predict_takes_columns_by_name(fitted):
     frame = pd.read_csv(fitted / "data.csv")
     frame[["y", "c", "b", "a"]].assign(note="text").to_csv(fitted / "other.csv", index=False)

@@ -212,3 +212,17 @@ def test_plot_resampling(run, two_regimes, tmp_path):
     assert sum(len(p.get_offsets()) for p in below.collections) == len(model.sweep_log_["row"])
     plotting.save_figure(figure, tmp_path / "log.png")
     plotting.plot_resampling(small(n_particles=1, retain=0).fit(*two_regimes))
+
+
+def test_memory_is_that_of_the_packed_state():
+    """At most 1.2 times the statistics of experts and nodes, without retained rows."""
+    n_particles, n_experts, d = 1000, 4, 6
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, d - 1))
+    model = hsmoe.HSMoERegressor(
+        n_experts, n_particles, 1, retain=0, standardize=False, random_state=0
+    ).fit(X, X[:, 0])
+    expert = d * (d + 1) / 2 + d + 2
+    node = d * (d + 1) / 2 + 4 * d
+    packed = 8 * n_particles * (n_experts * expert + (n_experts - 1) * node)
+    assert packed < model.nbytes < 1.2 * packed

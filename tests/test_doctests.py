@@ -11,6 +11,8 @@ MODULES = [
     "hsmoe._diagnostic_plots",
     "hsmoe._priors",
     "hsmoe._load",
+    "hsmoe.classifier",
+    "hsmoe.counts",
     "hsmoe.forecast",
     "hsmoe.linalg",
     "hsmoe._base",

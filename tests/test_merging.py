@@ -424,3 +424,11 @@ def test_pictures(fitted, tmp_path):
     assert len(right.patches) == 2
     plotting.save_figure(figure, tmp_path / "selection.png")
     assert (tmp_path / "selection.png").stat().st_size > 10_000
+
+
+def test_other_experts_are_refused_by_name() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 1)), rng.normal(size=30)
+    model = hsmoe.HSMoERegressor(2, n_particles=8, n_islands=1, expert="student", random_state=1)
+    with pytest.raises(ValueError, match="Gaussian experts"):
+        hsmoe.merge_experts(model.fit(X, y))

@@ -229,3 +229,13 @@ def test_more_refusals(two_regimes):
         select_n_experts(HSMoERegressor(**SMALL), bad, y, [1])
     assert "too far from the warm-up rows" in str(caught.value)
     assert any("the rows counted begin with row" in note for note in caught.value.__notes__)
+
+
+def test_classes_are_compared_too() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 1))
+    label = np.where(X[:, 0] > 0, "up", "down")
+    model = hsmoe.HSMoEClassifier(n_particles=16, n_islands=2, random_state=1)
+    selection = hsmoe.select_n_experts(model, X, label, [1, 2])
+    assert selection.path.shape == (60, 2)
+    assert selection.models[2].classes_.tolist() == ["down", "up"]

@@ -105,8 +105,8 @@ class FaultyGate : public Gate<W> {
     else right_->learn(s, row, told(z, rng, m), memo, kernel, rng, m, work);
     if (faults_.renews) right_->renew(s, rng, m, work);
   }
-  void load_sums(double* s, const double* sums) const override {
-    right_->load_sums(s, faults_.loses_frozen ? nullptr : sums);
+  void load_sums(double* s, const double* sums, Mask<W> m) const override {
+    right_->load_sums(s, faults_.loses_frozen ? nullptr : sums, m);
   }
   void absorb(double* s, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* memo, Stream<W>& rng,
               Mask<W> m, Lane<W>* work) const override {
@@ -152,12 +152,15 @@ class FaultyExpert : public Expert<W> {
   int work_lanes() const override { return right_->work_lanes(); }
   int sum_fields() const override { return right_->sum_fields(); }
   int draw_lanes() const override { return right_->draw_lanes(); }
+  int components() const override { return right_->components(); }
+  int coefficients() const override { return right_->coefficients(); }
+  int stages() const override { return right_->stages(); }
+  void renew(double* s, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override { right_->renew(s, rng, m, work); }
   void init(double* s, Stream<W>& rng, Mask<W> m) const override { right_->init(s, rng, m); }
-  void log_density(const double* s, const Row& row, Lane<W>* log_f, const Components<W>* c,
-                   Lane<W>* work) const override {
+  void log_density(const double* s, const Row& row, Lane<W>* log_f, Lane<W>* c, Lane<W>* work) const override {
     right_->log_density(s, row, log_f, c, work);
   }
-  void predict(const double* s, const Row& row, const Components<W>& c, Lane<W>* work) const override {
+  void predict(const double* s, const Row& row, Lane<W>* c, Lane<W>* work) const override {
     right_->predict(s, row, c, work);
   }
   void learn(double* s, const Row& row, Lane<W> z, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override {
@@ -181,25 +184,26 @@ class FaultyExpert : public Expert<W> {
     const int stride = right_->draw_lanes() / K_;  // beta, 1/s2, log normaliser
     for (int k = 0; faults_.no_normaliser && k < K_; ++k) log_f[k] -= draw[k * stride + stride - 1];
   }
-  void absorb(double* sums, const RowBlock& rows, const Lane<W>* z, Mask<W> m) const override {
-    right_->absorb(sums, rows, z, m);
+  void absorb(double* sums, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* draw, int stage,
+              Stream<W>& rng, Mask<W> m, Lane<W>* work) const override {
+    right_->absorb(sums, frozen, rows, z, draw, stage, rng, m, work);
   }
-  void rebuild(double* s, const double* sums, const Lane<W>* draw, Stream<W>& rng, Mask<W> m,
+  void rebuild(double* s, const double* sums, const Lane<W>* draw, int stage, Stream<W>& rng, Mask<W> m,
                Lane<W>* work) const override {
     std::vector<Lane<W>> wrong(draw, draw + right_->draw_lanes());
     const int stride = right_->draw_lanes() / K_;
     for (int k = 0; k < K_; ++k) wrong[k * stride + stride - 2] *= Lane<W>(faults_.b0_precision);
-    right_->rebuild(s, sums, wrong.data(), rng, m, work);
+    right_->rebuild(s, sums, wrong.data(), stage, rng, m, work);
   }
   void exchange(double* s, Lane<W> first, Lane<W> second, Mask<W> m) const override {
     if (!faults_.stays) right_->exchange(s, first, second, m);
   }
-  void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance) const override {
-    right_->describe_draw(draw, lane, coefficients, variance);
+  void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance, double* shape) const override {
+    right_->describe_draw(draw, lane, coefficients, variance, shape);
   }
-  void describe(const double* s, int lane, double* coefficients, double* variance,
+  void describe(const double* s, int lane, double* coefficients, double* variance, double* shape,
                 double* counts) const override {
-    right_->describe(s, lane, coefficients, variance, counts);
+    right_->describe(s, lane, coefficients, variance, shape, counts);
   }
   bool plausible(const double* s, int lane) const override { return right_->plausible(s, lane); }
   bool plausible_sums(const double* s, int lane) const override { return right_->plausible_sums(s, lane); }

@@ -27,8 +27,23 @@ struct Data {
 };
 
 using Nodes = std::vector<NodeSpec>;
+const Nodes mixed = {{NodeKind::laplace, {0, 2, 3}}, {NodeKind::softmax, {0, 1, 2}}};
 
-EngineConfig config(Index retain, const Nodes& nodes = {}) {
+// No nodes: the tree of logistic splits.
+struct GateCase {
+  Nodes nodes;
+  bool group;
+};
+
+std::vector<GateCase> gates() {
+  const Nodes softmax = {{NodeKind::softmax, {0, 1, 2, 3}}}, laplace = {{NodeKind::laplace, {0, 1, 2, 3}}},
+              softmax_laplace = {{NodeKind::softmax, {0, 2, 3}}, {NodeKind::laplace, {0, 1, 2}}},
+              laplace_logistic = {{NodeKind::laplace, {0, 2, 3}}, {NodeKind::logistic, {0, 1, 2}}};
+  return {{{}, false},      {{}, true},      {softmax, false},          {softmax, true},
+          {laplace, false}, {mixed, false},  {softmax_laplace, false},  {laplace_logistic, true}};
+}
+
+EngineConfig config(Index retain) {
   EngineConfig c;
   c.n_experts = 3;
   c.n_particles = 21;  // not a multiple of any W > 1
@@ -36,13 +51,12 @@ EngineConfig config(Index retain, const Nodes& nodes = {}) {
   c.expert_dim = c.gate_dim = 4;
   c.tree = {0, 1, 3, 1, 2, 3};
   c.leaves = {2, 0, 1};
-  c.nodes = nodes;
   c.gate_prior = HorseshoeOptions{};
   c.retain = retain;
   if (retain > 0) c.forgetting = {0.99, 1.0};
   if (retain > 0) c.pool_memory = 0.99;
   c.exchange_rows = retain ? 60 : 0;
-  c.expert.b0_shape = retain ? 1.0 : 0.0;
+  std::get<GaussianOptions>(c.expert).b0_shape = retain ? 1.0 : 0.0;
   return c;
 }
 
@@ -53,9 +67,7 @@ std::vector<std::uint64_t> seeds(const EngineConfig& c) {
 }
 
 template <int W>
-EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector<double>* crps = nullptr,
-                const Nodes& nodes = {}) {
-  const EngineConfig c = config(retain, nodes);
+EngineState run(const Data& data, const EngineConfig& c, int jobs, int chunk, std::vector<double>* crps = nullptr) {
   auto engine = make_engine<W>(c, seeds(c));
   std::vector<double> scores(data.n);
   for (int i = 0; i < data.n; i += chunk) {
@@ -66,6 +78,30 @@ EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector
   }
   if (crps) *crps = scores;
   return engine->state();
+}
+
+// Every other kind of expert, with targets of its own made of those of the data.
+struct Kind {
+  ExpertOptions options;
+  double (*target)(double);
+};
+
+std::vector<Kind> kinds() {
+  StudentOptions student;
+  student.shape_grid = {2.5, 5, 10};
+  LogitOptions logit;
+  logit.n_classes = 3;
+  logit.offset = {0.3, -0.2};
+  BinomialOptions binomial;
+  binomial.n_trials = 4;
+  NegativeBinomialOptions count;
+  count.shape_grid = {0.5, 2, 8};
+  count.intercept_variance = 1.0;  // means of 1e8 would make the CRPS of every row a long quadrature
+  count.coefficient_variance = 0.5;
+  const auto real = [](double y) { return y; };
+  const auto coarse = [](double y) { return std::fmin(std::fmax(std::floor(y + 1), 0.0), 2.0); };
+  return {{student, real}, {LaplaceOptions{}, real}, {logit, coarse}, {binomial, coarse},
+          {count, [](double y) { return std::floor(std::exp(0.5 * y + 0.5)); }}};
 }
 
 bool same(const EngineState& a, const EngineState& b) {
@@ -83,15 +119,15 @@ bool same(const EngineState& a, const EngineState& b) {
 void gate_and_experts_agree(const EngineState& s) {
   const EngineConfig c = config(-1);
   const int K = c.n_experts, d = c.expert_dim, p = c.gate_dim;
-  const GaussianExpert<1> expert(K, d, c.expert);
+  const GaussianExpert<1> expert(K, d, std::get<GaussianOptions>(c.expert));
   const Horseshoe<1> prior(K - 1, p, HorseshoeOptions{});
   const Index node = packed_size(p) + 2 * p + prior.node_fields();  // A, h, phi, scales
   const Index fields = expert.fields() + (K - 1) * node + prior.global_fields();
-  std::vector<double> coefficients(K * d), variance(K), counts(K);
+  std::vector<double> coefficients(K * d), variance(K), shape(K), counts(K);
   double worst = 0;
   for (Index i = 0; i < c.n_particles * c.n_islands; ++i) {
     AlignedVector<double> particle(s.particles.begin() + i * fields, s.particles.begin() + (i + 1) * fields);
-    expert.describe(particle.data(), 0, coefficients.data(), variance.data(), counts.data());
+    expert.describe(particle.data(), 0, coefficients.data(), variance.data(), shape.data(), counts.data());
     const double* at[2] = {counts.data() + 2, counts.data()};  // the comb over the leaves 2, 0, 1
     const double right[2] = {counts[0] + counts[1], counts[1]};
     for (int l = 0; l < 2; ++l) {
@@ -112,13 +148,13 @@ void draw_from(const Data& data, int jobs, std::vector<double>& out) {
   std::vector<Index> particles;
   for (Index i = 0; i < 42; i += 2) particles.insert(particles.end(), 2, i);
   const Index M = Index(particles.size()), K = 3, n = 10;
-  const Index sizes[] = {M * K * 4, M * K, M * K, M * 2 * 4, M * 2 * 4, M, M * n * K, M * n * K};
-  std::vector<double> part[8];
-  for (int i = 0; i < 8; ++i) part[i].resize(std::size_t(sizes[i]));
+  const Index sizes[] = {M * K * 4, M * K, M * K, M * K, M * 2 * 4, M * 2 * 4, M, M * n * K, M * n * K};
+  std::vector<double> part[9];
+  for (int i = 0; i < 9; ++i) part[i].resize(std::size_t(sizes[i]));
   EngineConfig other = c;
   other.n_particles = 50;
   const PosteriorDraws to{part[0].data(), part[1].data(), part[2].data(), part[3].data(),
-                          part[4].data(), part[5].data(), part[6].data(), part[7].data()};
+                          part[4].data(), part[5].data(), part[6].data(), part[7].data(), part[8].data()};
   engine->draw(particles, seeds(other).data(), {n, data.X.data(), data.X.data(), data.y.data()}, jobs, to);
   out.clear();
   for (const auto& values : part)
@@ -127,37 +163,107 @@ void draw_from(const Data& data, int jobs, std::vector<double>& out) {
   CHECK(same(before, engine->state()));
 }
 
+// A row that the gate sends to one expert and only the other explains, both beyond the range of doubles: the forecast made
+// on the way, from products of probabilities where they suffice, is that of the sums of logarithms.
+template <int W>
+void far_row() {
+  EngineConfig c;
+  c.n_experts = 2;
+  c.n_particles = 5;
+  c.expert_dim = c.gate_dim = 2;
+  c.tree = {0, 1, 2};
+  c.leaves = {0, 1};
+  c.gate_prior = NormalPriorOptions{1e4, 1.5};
+  GaussianOptions expert;
+  expert.b0_shape = 0.0;
+  c.expert = expert;
+  auto engine = make_engine<W>(c, seeds(c));
+  std::vector<std::uint64_t> words = {5, 6, 7, 8};
+  Stream<1> rng = Stream<1>::load(words.data());
+  double lowest = 0.0;
+  for (int i = 0; i <= 400; ++i) {
+    const double side = i % 2 ? 1.0 : -1.0, x[2] = {1.0, side * (i == 400 ? 100.0 : 1.0)};
+    const double y = (side > 0) != (i == 400) ? 1e6 : normal<1>(rng, Mask<1>::all_true())[0];
+    const Rows row{1, x, x, &y};
+    double before, on_the_way;
+    engine->log_density(row, 1, &before);
+    ForecastPath forecast;
+    forecast.log_density = &on_the_way;
+    engine->learn(row, 1, {}, &forecast, {});
+    CHECK_CLOSE(on_the_way, before, 1e-10 * (1.0 + std::abs(before)));
+    lowest = std::fmin(lowest, before);
+  }
+  std::printf("lowest log density of a row: %.1f\n", lowest);
+  CHECK(lowest < -700.0);  // below the smallest double
+}
+
 }  // namespace
 
 int main() {
+  far_row<1>();
+  far_row<8>();
+
   const Data data;
-  for (Index retain : {Index(0), Index(30), Index(-1)}) {
-    std::vector<double> crps[3];
-    const EngineState reference = run<1>(data, retain, 1, data.n, &crps[0]);
-    CHECK(reference.resampling_log.size() > 3);
-    CHECK(same(reference, run<2>(data, retain, 1, data.n, &crps[1])));
-    CHECK(same(reference, run<4>(data, retain, 2, 7)));
-    CHECK(same(reference, run<8>(data, retain, 3, 1, &crps[2])));
-    CHECK(same(reference, run<1>(data, retain, 3, 50)));
-    CHECK(crps[0] == crps[1]);
-    CHECK(crps[0] == crps[2]);
-  }
-  const Nodes softmax = {{NodeKind::softmax, {0, 1, 2, 3}}}, laplace = {{NodeKind::laplace, {0, 1, 2, 3}}},
-              mixed = {{NodeKind::laplace, {0, 2, 3}}, {NodeKind::logistic, {0, 1, 2}}};
-  for (const Nodes& nodes : {softmax, laplace, mixed})
-    for (Index retain : {Index(30), Index(-1)}) {
-      std::vector<double> crps[2];
-      const EngineState reference = run<1>(data, retain, 1, data.n, &crps[0], nodes);
-      CHECK(reference.sweep_log.size() > 3);
-      CHECK(same(reference, run<2>(data, retain, 1, data.n, nullptr, nodes)));
-      CHECK(same(reference, run<4>(data, retain, 2, 7, nullptr, nodes)));
-      CHECK(same(reference, run<8>(data, retain, 3, 1, &crps[1], nodes)));
+  for (const GateCase& gate : gates())
+    for (Index retain : {Index(0), Index(30), Index(-1)}) {
+      EngineConfig c = config(retain);
+      c.nodes = gate.nodes;
+      std::get<HorseshoeOptions>(c.gate_prior).group = gate.group;
+      if (retain == 0 && !gate.nodes.empty()) {  // nothing to learn from
+        bool thrown = false;
+        try {
+          make_engine<4>(c, seeds(c));
+        } catch (const InvalidArgument&) {
+          thrown = true;
+        }
+        CHECK(thrown);
+        continue;
+      }
+      std::vector<double> crps[3];
+      const EngineState reference = run<1>(data, c, 1, data.n, &crps[0]);
+      CHECK(reference.resampling_log.size() > 3);
+      CHECK(retain == 0 || reference.sweep_log.size() > 3);
+      CHECK(same(reference, run<2>(data, c, 1, data.n, &crps[1])));
+      CHECK(same(reference, run<4>(data, c, 2, 7)));
+      CHECK(same(reference, run<8>(data, c, 3, 1, &crps[2])));
+      CHECK(same(reference, run<1>(data, c, 3, 50)));
       CHECK(crps[0] == crps[1]);
+      CHECK(crps[0] == crps[2]);
     }
+  for (const Kind& kind : kinds())
+    for (const Nodes& nodes : {Nodes{}, mixed})
+      for (Index retain : {Index(nodes.empty() ? 0 : -1), Index(30)}) {
+        Data other = data;
+        other.n = 70;
+        for (double& y : other.y) y = kind.target(y);
+        EngineConfig c = config(retain);
+        c.nodes = nodes;
+        c.expert = kind.options;
+        std::vector<double> crps[3];
+        const EngineState reference = run<1>(other, c, 1, other.n, &crps[0]);
+        CHECK(reference.resampling_log.size() > 3);
+        CHECK(same(reference, run<2>(other, c, 2, 7, &crps[1])));
+        CHECK(same(reference, run<8>(other, c, 3, 1, &crps[2])));
+        CHECK(crps[0] == crps[1]);
+        CHECK(crps[0] == crps[2]);
+        // A target that the experts cannot have is refused, and nothing has moved.
+        auto engine = make_engine<4>(c, seeds(c));
+        engine->set_state(reference);
+        std::vector<double> bad(other.y.begin(), other.y.begin() + 5);
+        bad[3] = 0.5;
+        if (kind.target(0.5) == 0.5) continue;
+        bool thrown = false;
+        try {
+          engine->learn({5, other.X.data(), other.X.data(), bad.data()}, 1, {}, nullptr, {});
+        } catch (const InvalidArgument&) {
+          thrown = true;
+        }
+        CHECK(thrown && same(reference, engine->state()));
+      }
   for (int n = 1; n <= 60; ++n) {  // after each of the rows that may end in an exchange
     Data young;
     young.n = n;
-    gate_and_experts_agree(run<4>(young, -1, 1, n));
+    gate_and_experts_agree(run<4>(young, config(-1), 1, n));
   }
 
   // Draws of the parameters: the same bits too, and the particles are only read.

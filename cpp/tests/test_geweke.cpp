@@ -102,10 +102,10 @@ struct Chain {
         RowBlock rows;
         rows.n = 1;
         rows.xy[0] = xy;
-        expert.absorb(sums.data(), rows, &allocation[i], one);
+        expert.absorb(sums.data(), nullptr, rows, &allocation[i], draw.data(), 0, rng, one, work.data());
       }
     }
-    gate.load_sums(gate_state.data(), nullptr);
+    gate.load_sums(gate_state.data(), nullptr, all);
     RowBlock rows;
     rows.n = n;
     Lane<W> memos[n * (K - 1)], told[n];
@@ -117,7 +117,7 @@ struct Chain {
     }
     gate.absorb(gate_state.data(), nullptr, rows, told, memos, rng, all, work.data());
     gate.renew(gate_state.data(), rng, all, work.data());
-    expert.rebuild(expert_state.data(), sums.data(), draw.data(), rng, all, work.data());
+    expert.rebuild(expert_state.data(), sums.data(), draw.data(), 0, rng, all, work.data());
     if (exchange) {
       Lane<W> first, second, sides[2 * n];
       const Mask<W> accepted =
@@ -136,7 +136,7 @@ struct Chain {
     gate.log_proba(gate_state.data(), row, log_g, memo);
     const Lane<W> drawn = allocate(log_g);
     for (int l = 0; fault == Fault::stale_logit && l < K - 1; ++l) memo[l] = Lane<W>(0.0);
-    gate.load_sums(gate_state.data(), nullptr);
+    gate.load_sums(gate_state.data(), nullptr, all);
     gate.learn(gate_state.data(), row, fault == Fault::flipped_kappa ? (K - 1.0) - drawn : drawn, memo, kernel, rng, all,
                work.data());
   }

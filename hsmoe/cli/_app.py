@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 
 import hsmoe
@@ -192,7 +193,7 @@ def _save_if_begun(model: hsmoe.HSMoERegressor, output: Path, console: Console) 
     console.print(f"{model.n_rows_seen_:,} rows; model written to {output}", highlight=False)
 
 
-def _load(path: Path) -> hsmoe.HSMoERegressor:
+def _load(path: Path) -> Any:
     try:
         return hsmoe.load(path)
     except hsmoe.CheckpointError as error:
@@ -215,7 +216,10 @@ def _load(path: Path) -> hsmoe.HSMoERegressor:
 def predict(
     model: Path, data: Path, coverage: float, output: Path | None, jobs: int, missing: str
 ) -> None:
-    """Predict the rows of DATA with MODEL: mean, standard deviation and interval."""
+    """Predict the rows of DATA with MODEL: mean, standard deviation and interval.
+
+    Of a classifier: the most probable class, and the probability of each.
+    """
     if not 0.0 < coverage < 1.0:
         raise click.BadParameter(f"{coverage} is not between 0 and 1", param_hint="--coverage")
     pandas = require("pandas", "predict", "cli")
@@ -225,16 +229,20 @@ def predict(
     columns = list(frame.columns) if names is None else [str(name) for name in names]
     X = numeric_columns(frame, columns, data, missing=missing)
     try:
-        mean, std = learned.predict(X, return_std=True)
-        interval = learned.predict_interval(X, coverage)
+        if isinstance(learned, hsmoe.HSMoEClassifier):
+            proba = learned.predict_proba(X)
+            known = ~np.isnan(proba).any(axis=1)
+            label = np.full(len(proba), None, dtype=object)
+            label[known] = learned.classes_[np.argmax(proba[known], axis=1)]
+            columns_of = {f"proba_{c}": proba[:, k] for k, c in enumerate(learned.classes_)}
+            table = {"label": label, **columns_of}
+        else:
+            mean, std = learned.predict(X, return_std=True)
+            interval = learned.predict_interval(X, coverage)
+            table = {"mean": mean, "std": std, "lower": interval[:, 0], "upper": interval[:, 1]}
     except (ValueError, ArithmeticError) as error:
         raise click.ClickException(f"{data}: {error}") from None
-    write_table(
-        pandas.DataFrame(
-            {"mean": mean, "std": std, "lower": interval[:, 0], "upper": interval[:, 1]}
-        ),
-        output,
-    )
+    write_table(pandas.DataFrame(table), output)
 
 
 @app.command()

@@ -16,8 +16,6 @@
 // The first three terms of log f change only when the expert learns: they are kept as `norm`.
 #pragma once
 
-#include <utility>
-
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/expert/gaussian_options.hpp>
@@ -41,6 +39,8 @@ class GaussianExpert final : public Expert<W> {
 
   int fields() const override { return K_ * stride(); }
   int work_lanes() const override { return packed_size(d_ + 1) + d_; }
+  int components() const override { return 3; }  // location, scale, df of a Student-t
+  int coefficients() const override { return d_; }
 
   void init(double* state, Stream<W>& rng, Mask<W> mask) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
@@ -56,7 +56,7 @@ class GaussianExpert final : public Expert<W> {
     }
   }
 
-  void log_density(const double* state, const Row& row, Lane<W>* log_f, const Components<W>* forecast,
+  void log_density(const double* state, const Row& row, Lane<W>* log_f, Lane<W>* forecast,
                    Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
       Lane<W> leverage, mean;
@@ -64,16 +64,15 @@ class GaussianExpert final : public Expert<W> {
       const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));
       const Lane<W> e = row.y - mean, q = 1.0 + leverage;
       log_f[k] = Lane<W>::load(norm(state)) - 0.5 * log(q) - (shape + 0.5) * log1p(e * e / (2.0 * rate * q));
-      if (forecast) store_component(*forecast, k, mean, q, shape, rate);
+      if (forecast) store_component(forecast + k, mean, q, shape, rate);
     }
   }
 
-  void predict(const double* state, const Row& row, const Components<W>& forecast,
-               Lane<W>* work) const override {
+  void predict(const double* state, const Row& row, Lane<W>* forecast, Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
       Lane<W> leverage, mean;
       factor_solve<W>(state, d_, row.x, work, leverage, mean);
-      store_component(forecast, k, mean, 1.0 + leverage, Lane<W>::load(a(state)), Lane<W>::load(b(state)));
+      store_component(forecast + k, mean, 1.0 + leverage, Lane<W>::load(a(state)), Lane<W>::load(b(state)));
     }
   }
 
@@ -91,12 +90,7 @@ class GaussianExpert final : public Expert<W> {
   }
 
   void exchange(double* state, Lane<W> first, Lane<W> second, Mask<W> mask) const override {
-    for (int w = 0; w < W; ++w) {
-      if (!mask[w]) continue;
-      double* a = state + w + W * stride() * int(first[w]);
-      double* b = state + w + W * stride() * int(second[w]);
-      for (int f = 0; f < stride(); ++f) std::swap(a[W * f], b[W * f]);
-    }
+    exchange_strides<W>(state, stride(), first, second, mask);
   }
 
   int sum_fields() const override { return K_ * sum_stride(); }
@@ -127,7 +121,12 @@ class GaussianExpert final : public Expert<W> {
     }
   }
 
-  void absorb(double* sums, const RowBlock& rows, const Lane<W>* z, Mask<W> mask) const override {
+  void absorb(double* sums, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>*, int, Stream<W>&,
+              Mask<W> mask, Lane<W>*) const override {
+    absorb(sums, rows, z, mask);
+    if (frozen) absorb(frozen, rows, z, mask);
+  }
+  void absorb(double* sums, const RowBlock& rows, const Lane<W>* z, Mask<W> mask) const {
     for (int k = 0; k < K_; ++k, sums += W * sum_stride()) {
       const double* chosen_rows[RowBlock::most];
       Lane<W> weight[RowBlock::most], count(0.0);
@@ -146,7 +145,7 @@ class GaussianExpert final : public Expert<W> {
     }
   }
 
-  void rebuild(double* state, const double* sums, const Lane<W>* draw, Stream<W>& rng, Mask<W> mask,
+  void rebuild(double* state, const double* sums, const Lane<W>* draw, int, Stream<W>& rng, Mask<W> mask,
                Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
       Lane<W> b0 = Lane<W>::load(b0_of(state));
@@ -164,7 +163,7 @@ class GaussianExpert final : public Expert<W> {
     }
   }
 
-  void describe(const double* state, int lane, double* coefficients, double* variance,
+  void describe(const double* state, int lane, double* coefficients, double* variance, double* shape_parameter,
                 double* counts) const override {
     std::vector<Lane<W>> m(d_);
     for (int k = 0; k < K_; ++k, state += W * stride()) {
@@ -172,11 +171,13 @@ class GaussianExpert final : public Expert<W> {
       for (int j = 0; j < d_; ++j) coefficients[k * d_ + j] = m[j][lane];
       const double shape = a(state)[lane], rate = b(state)[lane];
       variance[k] = shape > 1 ? rate / (shape - 1) : std::numeric_limits<double>::infinity();
+      shape_parameter[k] = std::numeric_limits<double>::quiet_NaN();
       counts[k] = 2 * (shape - options_.a0);
     }
   }
-  void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance) const override {
+  void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance, double* shape) const override {
     for (int k = 0; k < K_; ++k, draw += d_ + 2) {
+      shape[k] = std::numeric_limits<double>::quiet_NaN();
       for (int j = 0; j < d_; ++j) coefficients[k * d_ + j] = draw[j][lane];
       variance[k] = 1.0 / draw[d_][lane];
     }
@@ -214,11 +215,10 @@ class GaussianExpert final : public Expert<W> {
     const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));
     (lgamma_half_difference(shape) - 0.5 * log(6.283185307179586477 * rate)).store(norm(state));
   }
-  static HSMOE_INLINE void store_component(const Components<W>& out, int k, Lane<W> mean, Lane<W> q,
-                                           Lane<W> shape, Lane<W> rate) {
-    out.loc[k] = mean;
-    out.scale[k] = sqrt(rate / shape * q);
-    out.df[k] = 2.0 * shape;
+  HSMOE_INLINE void store_component(Lane<W>* out, Lane<W> mean, Lane<W> q, Lane<W> shape, Lane<W> rate) const {
+    out[0] = mean;
+    out[K_] = sqrt(rate / shape * q);
+    out[2 * K_] = 2.0 * shape;
   }
 
   int K_, d_;

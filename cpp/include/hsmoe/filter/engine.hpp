@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <hsmoe/expert/gaussian_options.hpp>
+#include <hsmoe/expert/expert_options.hpp>
 #include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/gate/node_tree.hpp>
 #include <hsmoe/prior/prior_options.hpp>
@@ -24,7 +24,7 @@ struct EngineConfig {
   std::vector<Index> leaves;    // K
   LaplaceNodeOptions laplace_node;
   PriorOptions gate_prior;
-  GaussianOptions expert;
+  ExpertOptions expert;
   double ess_threshold = 0.5;
   PhiKernel phi_kernel = PhiKernel::sweep;
   Index retain = 0;         // rows that sweeps may revise; 0: none (plain particle learning); -1: all
@@ -54,6 +54,7 @@ struct LearnPath {
 struct ForecastPath {
   double *mean = nullptr, *variance = nullptr, *log_density = nullptr, *cdf = nullptr, *crps = nullptr;
   double* expert_weight = nullptr;  // (n, K) mean over the particles of the routing probabilities
+  double* class_proba = nullptr;    // (n, n_classes)
 };
 
 struct ResamplingEvent {
@@ -88,12 +89,13 @@ struct EngineState {
 struct ParticleReport {
   double weight, global_scale;
   std::vector<double> phi, local_scale, inclusion;          // (n_splits, p)
-  std::vector<double> coefficients, noise_variance, counts;  // (K, d), (K), (K)
+  std::vector<double> coefficients, noise_variance, shape, counts;  // (K, n_coefficients), (K) each
 };
 
 /// Where draws of M particles go; log_density may be null, and then the rows need no y.
 struct PosteriorDraws {
-  double *coefficients, *noise_variance;        // (M, K, d), (M, K): drawn given the particle
+  double *coefficients, *noise_variance;        // (M, K, n_coefficients), (M, K): drawn given the particle
+  double *shape;                                // (M, K) of the law of an expert; NaN where it has none
   double *counts;                               // (M, K) rows allocated
   double *phi, *local_scale, *global_scale;     // (M, n_splits, p) twice, (M)
   double *log_gate, *log_density;               // (M, n, K) log g_k(u), log f_k(y | x; coefficients, noise)
@@ -137,6 +139,7 @@ class Engine {
   virtual void cdf(const Rows& rows, int n_jobs, double* out) const = 0;
   virtual void log_density(const Rows& rows, int n_jobs, double* out) const = 0;
   virtual void crps(const Rows& rows, int n_jobs, double* out) const = 0;
+  virtual void class_proba(const Rows& rows, int n_jobs, double* out) const = 0;  // (n, n_classes)
   virtual void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const = 0;
   virtual void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const = 0;
   virtual void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const = 0;
@@ -159,6 +162,8 @@ class Engine {
   virtual Index n_rows() const = 0;
   virtual Index n_bytes() const = 0;
   virtual int n_splits() const = 0;
+  virtual int n_coefficients() const = 0;  // of one expert
+  virtual int n_classes() const = 0;       // 0: targets are numbers
   virtual const EngineConfig& config() const = 0;
 
   virtual EngineState state() const = 0;

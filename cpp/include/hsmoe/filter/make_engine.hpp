@@ -5,7 +5,10 @@
 #include <unistd.h>
 #endif
 
+#include <hsmoe/expert/augmented.hpp>
 #include <hsmoe/expert/gaussian.hpp>
+#include <hsmoe/expert/polya_gamma_families.hpp>
+#include <hsmoe/expert/scale_mixture_families.hpp>
 #include <hsmoe/filter/particle_filter.hpp>
 #include <hsmoe/gate/nested_gate.hpp>
 #include <hsmoe/gate/tree_gate.hpp>
@@ -27,6 +30,32 @@ template <int W>
 std::unique_ptr<GatePrior<W>> make_prior(const PriorOptions& options, int n_nodes, int dim) {
   if (const auto* o = std::get_if<HorseshoeOptions>(&options)) return std::make_unique<Horseshoe<W>>(n_nodes, dim, *o);
   return std::make_unique<NormalPrior<W>>(n_nodes, dim, std::get<NormalPriorOptions>(options));
+}
+
+// One overload a kind of options.
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const GaussianOptions& o, int n_experts, int dim) {
+  return std::make_unique<GaussianExpert<W>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const StudentOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, StudentFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const LaplaceOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, LaplaceFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const LogitOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, LogitFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const BinomialOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, BinomialFamily<W>>>(n_experts, dim, o);
+}
+template <int W>
+std::unique_ptr<Expert<W>> make_expert(const NegativeBinomialOptions& o, int n_experts, int dim) {
+  return std::make_unique<AugmentedExpert<W, NegativeBinomialFamily<W>>>(n_experts, dim, o);
 }
 
 template <int W>
@@ -61,15 +90,17 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
   constexpr int widest = 20000;
   if (c.expert_dim > widest) detail::invalid("Engine", "expert_dim", c.expert_dim, "at most 20000: choose fewer expert_features");
   if (c.gate_dim > widest) detail::invalid("Engine", "gate_dim", c.gate_dim, "at most 20000: choose fewer gate_features");
+  const auto* logit = std::get_if<LogitOptions>(&c.expert);
+  const double regressions = logit ? logit->n_classes - 1 : 1;  // of an expert
   const double doubles = double(c.n_islands) * (c.n_particles + W) * c.n_experts *
-                         ((0.5 * c.expert_dim + 2) * (c.expert_dim + 1) * (c.retain > 0 ? 2 : 1) +
+                         (regressions * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) * (c.retain > 0 ? 2 : 1) +
                           (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) * (c.retain > 0 ? 2 : 1));
   if (doubles > 2e9 && doubles * 8 > 0.9 * physical_memory())
     throw InvalidArgument("Engine: " + std::to_string(c.n_islands) + " islands of " + std::to_string(c.n_particles) +
                           " particles with " + std::to_string(c.n_experts) + " experts over " + std::to_string(c.expert_dim) +
                           " columns need about " + std::to_string(Index(doubles * 8 / 1e9)) +
                           " GB, more than this machine has: choose fewer particles, experts or columns");
-  if (double(c.n_experts) * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) > 2e9 ||
+  if (double(c.n_experts) * regressions * (0.5 * c.expert_dim + 2) * (c.expert_dim + 1) > 2e9 ||
       double(c.n_experts) * (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) > 2e9)
     throw InvalidArgument("Engine: a particle of " + std::to_string(c.n_experts) + " experts over " +
                           std::to_string(c.expert_dim) + " columns is too large: choose fewer experts or columns");
@@ -87,7 +118,7 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
     detail::invalid("Engine", "forgetting", c.forgetting.size(), "one rate an island");
   if (Index(c.leaves.size()) != c.n_experts)
     detail::invalid("Engine", "leaves", c.leaves.size(), "as many as n_experts");
-  auto expert = std::make_unique<GaussianExpert<W>>(c.n_experts, c.expert_dim, c.expert);
+  auto expert = std::visit([&](const auto& o) { return make_expert<W>(o, c.n_experts, c.expert_dim); }, c.expert);
   return std::make_unique<ParticleFilter<W>>(c, std::move(expert), make_gate<W>(c), seeds);
 }
 

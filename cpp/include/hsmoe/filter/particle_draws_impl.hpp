@@ -9,12 +9,13 @@ namespace hsmoe {
 template <int W>
 void ParticleFilter<W>::draw(const std::vector<Index>& particles, const std::uint64_t* seeds, const Rows& rows, int n_jobs,
                              const PosteriorDraws& out) const {
-  const int K = config_.n_experts, splits = gate_->n_splits(), p = config_.gate_dim, d = config_.expert_dim;
+  const int K = config_.n_experts, splits = gate_->n_splits(), p = config_.gate_dim, d = n_coefficients();
   for (Index i : particles)
     if (i < 0 || i >= n_islands() * n_particles())
       detail::invalid("Engine.draw", "particles", i, "the number of a particle");
   const Index M = Index(particles.size());
   if (M == 0) return;
+  if (rows.y) check_targets(rows);
   ThreadPool pool(int(std::min<Index>(n_jobs, M)));
   pool.run(M, [&](Index begin, Index end, int) {
     // log g or log f, memo, work, draw.
@@ -35,9 +36,9 @@ void ParticleFilter<W>::draw(const std::vector<Index>& particles, const std::uin
       Stream<W> rng = Stream<W>::load(words.data());
       expert_->draw_parameters(state, rng, mask, parameters, work);
       // Means first, for the counts that come with them; then the draws take their place.
-      double *coefficients = out.coefficients + m * K * d, *variance = out.noise_variance + m * K;
-      expert_->describe(state, lane, coefficients, variance, out.counts + m * K);
-      expert_->describe_draw(parameters, lane, coefficients, variance);
+      double *coefficients = out.coefficients + m * K * d, *variance = out.noise_variance + m * K, *shape = out.shape + m * K;
+      expert_->describe(state, lane, coefficients, variance, shape, out.counts + m * K);
+      expert_->describe_draw(parameters, lane, coefficients, variance, shape);
       gate_->describe(gate_state, lane, out.phi + m * splits * p, out.local_scale + m * splits * p, inclusion.data(),
                       out.global_scale + m);
       for (Index i = 0; i < rows.n; ++i) {

@@ -21,7 +21,8 @@
 // resampled by it before the first row freezes, so that each rate sets out from a good arrangement of experts.
 //
 // Steps 1, 3 and 4 run over blocks of W particles on any number of threads; they make
-// one pass over the block from a row to the next.  Step 2 is serial and in particle order: the same bits for any thread count.
+// one pass over the block from a row to the next.  Step 2 is serial and in particle order, but for the copying: the same
+// bits for any thread count.
 // Row by row and in chunks is the same code path, hence the same bits.
 #pragma once
 
@@ -55,6 +56,7 @@ class ParticleFilter final : public Engine {
   void cdf(const Rows& rows, int n_jobs, double* out) const override;
   void log_density(const Rows& rows, int n_jobs, double* out) const override;
   void crps(const Rows& rows, int n_jobs, double* out) const override;
+  void class_proba(const Rows& rows, int n_jobs, double* out) const override;
   void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const override;
   void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const override;
   void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const override;
@@ -74,6 +76,8 @@ class ParticleFilter final : public Engine {
   Index n_rows() const override { return n_rows_; }
   Index n_bytes() const override;
   int n_splits() const override { return gate_->n_splits(); }
+  int n_coefficients() const override { return expert_->coefficients(); }
+  int n_classes() const override { return law_->n_classes(); }
   const EngineConfig& config() const override { return config_; }
   EngineState state() const override;
   void set_state(const EngineState& state) override;
@@ -95,10 +99,12 @@ class ParticleFilter final : public Engine {
   // Scratch of one thread.
   struct Scratch {
     AlignedVector<double> lanes;
+    AlignedVector<double> forecast;  // fields of the K components
     AlignedVector<double> allocation;
     std::vector<double> uu;
   };
 
+  void check_targets(const Rows& rows) const;
   Row row_at(const Rows& rows, Index i, std::vector<double>& uu) const;
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
@@ -107,7 +113,7 @@ class ParticleFilter final : public Engine {
                 Lane<W>* memo, Lane<W>* joint) const;
   Lane<W> draw_allocation(const Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
-  Index resample_islands();
+  Index resample_islands(ThreadPool& pool);
   void part_ways();
   void plan_sweeps();
   void finish_sweeps();
@@ -120,7 +126,7 @@ class ParticleFilter final : public Engine {
   double share_out(const std::vector<double>& growth);
   std::vector<double> pooled_weights() const;
   std::vector<Scratch> scratches(int n_threads) const;
-  template <class PerRow>  // per_row(row index, mixture view, workspace)
+  template <class PerRow>  // per_row(row index, component view, workspace)
   void for_each_forecast(const Rows& rows, int n_jobs, PerRow&& per_row) const;
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
@@ -135,6 +141,7 @@ class ParticleFilter final : public Engine {
   EngineConfig config_;
   std::unique_ptr<Expert<W>> expert_;
   std::unique_ptr<Gate<W>> gate_;
+  std::unique_ptr<PredictiveLaw> law_;
   Population population_;
   Index n_rows_ = 0;
   std::vector<ResamplingEvent> resampling_log_;

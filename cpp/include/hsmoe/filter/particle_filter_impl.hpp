@@ -11,6 +11,7 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
     : config_(config),
       expert_(std::move(expert)),
       gate_(std::move(gate)),
+      law_(make_law(config.expert)),
       population_{ParticleStore<W>(config.n_islands, config.n_particles,
                                    core_fields() + (freezes() ? expert_->sum_fields() + gate_->sum_fields() : 0)),
                   {}, {}, {}, {}, {}, 0.0, RowBuffer(config.expert_dim, config.gate_dim),
@@ -51,15 +52,24 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
 
 template <int W>
 std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(int n_threads) const {
-  // log f, g, components (3 K), logarithms where g underflows, memo, the work space of expert or gate, then what a scan needs.
-  const Index lanes = 6 * config_.n_experts + memo_rows() * gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes()) +
+  // log f, g, logarithms where g underflows, memo, the work space of expert or gate, then what a scan needs.
+  const Index lanes = 4 * config_.n_experts + memo_rows() * gate_->memo_lanes() + std::max(expert_->work_lanes(), gate_->work_lanes()) +
                       (config_.retain ? expert_->draw_lanes() + expert_->sum_fields() : 0);
   std::vector<Scratch> all(n_threads);
   for (Scratch& s : all) {
     s.lanes.assign(std::size_t(lanes * W), 0.0);
+    s.forecast.assign(std::size_t(law_->fields() * config_.n_experts * W), 0.0);
     s.uu.assign(std::size_t(packed_size(config_.gate_dim)), 0.0);
   }
   return all;
+}
+
+/// Targets that the law of the experts cannot have are refused before anything is done with them.
+template <int W>
+void ParticleFilter<W>::check_targets(const Rows& rows) const {
+  for (Index i = 0; i < rows.n; ++i)
+    if (const char* wanted = law_->refusal(rows.y[i]))
+      detail::invalid("Engine", ("y of row " + std::to_string(i)).c_str(), rows.y[i], wanted);
 }
 
 template <int W>
@@ -74,12 +84,12 @@ template <int W>
 void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch) {
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*log_f = lanes, *g = lanes + K, *work = lanes + 6 * K + memo_rows() * gate_->memo_lanes();
-  const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
+  Lane<W>*log_f = lanes, *g = lanes + K, *work = lanes + 4 * K + memo_rows() * gate_->memo_lanes();
+  Lane<W>* components = reinterpret_cast<Lane<W>*>(scratch.forecast.data());
   const double* state = population_.store.block(block);
-  expert_->log_density(state, row, log_f, batch ? &components : nullptr, work);
+  expert_->log_density(state, row, log_f, batch ? components : nullptr, work);
   Lane<W>* mass = reinterpret_cast<Lane<W>*>(memory(block));
-  const Lane<W> top = share(state + W * Index(expert_->fields()), row, log_f, g, mass, mass + memo_offset(), lanes + 5 * K);
+  const Lane<W> top = share(state + W * Index(expert_->fields()), row, log_f, g, mass, mass + memo_offset(), lanes + 3 * K);
   const Lane<W> increment = top + log(mass[K - 1]);
 
   const Index island = block / population_.store.blocks_per_island();
@@ -89,12 +99,9 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
   if (!batch) return;
   for (Index w = 0; w < end; ++w) {
     const Index at = batch->offset(slot, island * n_particles() + first + w);
-    for (int k = 0; k < K; ++k) {
-      batch->weight[at + k] = g[k][int(w)];
-      batch->loc[at + k] = components.loc[k][int(w)];
-      batch->scale[at + k] = components.scale[k][int(w)];
-      batch->df[at + k] = components.df[k][int(w)];
-    }
+    for (int k = 0; k < K; ++k) batch->weight[at + k] = g[k][int(w)];
+    for (int f = 0; f < law_->fields(); ++f)
+      for (int k = 0; k < K; ++k) batch->field[f * batch->stride() + at + k] = components[f * K + k][int(w)];
   }
 }
 
@@ -137,7 +144,7 @@ Lane<W> ParticleFilter<W>::draw_allocation(const Lane<W>* mass, Stream<W>& rng, 
 template <int W>
 void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch) {
   const int K = config_.n_experts;
-  Lane<W>* work = reinterpret_cast<Lane<W>*>(scratch.lanes.data()) + 6 * K + memo_rows() * gate_->memo_lanes();
+  Lane<W>* work = reinterpret_cast<Lane<W>*>(scratch.lanes.data()) + 4 * K + memo_rows() * gate_->memo_lanes();
   const Lane<W>* mass = reinterpret_cast<const Lane<W>*>(memory(block));
   const Mask<W> mask = population_.store.mask(block);
   std::uint64_t* stream = population_.streams.data() + block * 4 * W;
@@ -167,10 +174,11 @@ void ParticleFilter<W>::reweight_islands(Index row_in_call, std::vector<double>&
 }
 
 template <int W>
-Index ParticleFilter<W>::resample_islands() {
+Index ParticleFilter<W>::resample_islands(ThreadPool& pool) {
   const Index N = n_particles();
   Index count = 0;
-  std::vector<Index> ancestors, offspring;
+  std::vector<Index> ancestors, offspring, groups;
+  std::vector<ParticleCopy> copies;
   for (Index r = 0; r < n_islands(); ++r) {
     resampled_[r] = 0;
     const double ess = effective_sample_size(weights_of(r), N);
@@ -184,12 +192,22 @@ Index ParticleFilter<W>::resample_islands() {
     ancestors.resize(N);
     resample_systematic(weights_of(r), N, N, u, ancestors.data());
     ParticleStore<W>& store = population_.store;
-    const Index unique = apply_ancestors(ancestors, offspring, [&](Index from, Index to) {
-      store.copy_particle(r, from, to);
-      // The row in flight travels with its particle: z must be drawn from the copied g_k f_k.
-      const double* source = memory(store.block_of(r, from)) + store.lane_of(from);
-      double* target = memory(store.block_of(r, to)) + store.lane_of(to);
-      for (Index m = 0; m < memory_lanes_; ++m) target[m * W] = source[m * W];
+    copies.clear();
+    const Index unique = apply_ancestors(ancestors, offspring, [&](Index from, Index to) { copies.push_back({from, to}); });
+    // Sources survive where they are, so blocks can be written in any order.
+    groups.clear();
+    for (std::size_t i = 0; i < copies.size(); ++i)
+      if (i == 0 || copies[i].to / W != copies[i - 1].to / W) groups.push_back(Index(i));
+    groups.push_back(Index(copies.size()));
+    pool.run(Index(groups.size()) - 1, [&](Index begin, Index end, int) {
+      for (Index g = begin; g < end; ++g) {
+        const ParticleCopy *first = copies.data() + groups[g], *last = copies.data() + groups[g + 1];
+        copy_particles<W>(first, last, store.fields(),
+                          [&](Index i) { return store.block(store.block_of(r, i)) + store.lane_of(i); });
+        // The row in flight travels with its particle: z must be drawn from the copied g_k f_k.
+        copy_particles<W>(first, last, memory_lanes_,
+                          [&](Index i) { return memory(store.block_of(r, i)) + store.lane_of(i); });
+      }
     });
     std::fill_n(population_.log_weight.begin() + r * N, N, -std::log(double(N)));
     std::fill_n(weights_of(r), N, 1.0 / double(N));
@@ -202,11 +220,12 @@ template <int W>
 void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast,
                               const Poll& poll) {
   if (rows.n == 0) return;
+  check_targets(rows);
   const Index N = n_particles(), R = n_islands(), n_blocks = population_.store.n_blocks();
   ThreadPool pool(int(std::min<Index>(n_jobs, n_blocks)));
   std::vector<Scratch> scratch = scratches(pool.size());
   std::unique_ptr<ForecastBatch> batch;
-  if (forecast) batch = std::make_unique<ForecastBatch>(R * N, config_.n_experts, rows.n, pool.size());
+  if (forecast) batch = std::make_unique<ForecastBatch>(*law_, R * N, config_.n_experts, rows.n, pool.size());
 
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Population> undo;
@@ -233,7 +252,7 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
         path.ess[i] = 0.0;
         for (Index r = 0; r < R; ++r) path.ess[i] += effective_sample_size(weights_of(r), N);
       }
-      const Index resampled = resample_islands();
+      const Index resampled = resample_islands(pool);
       if (path.resampled) path.resampled[i] = resampled;
       part_ways();
       plan_sweeps();

@@ -19,10 +19,11 @@ void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, PerRow&&
   pool.run(rows.n, [&](Index begin, Index end, int t) {
     const Index size = n_islands() * N * K;
     std::vector<double>& c = parts[t];
-    c.resize(std::size_t(4 * size));
+    const int fields = law_->fields();
+    c.resize(std::size_t((1 + fields) * size));  // weights, then field by field
     Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch[t].lanes.data());
-    Lane<W>*log_g = lanes + K, *memo = lanes + 6 * K, *work = memo + memo_rows() * gate_->memo_lanes();
-    const Components<W> components{lanes + 2 * K, lanes + 3 * K, lanes + 4 * K};
+    Lane<W>*log_g = lanes + K, *memo = lanes + 4 * K, *work = memo + memo_rows() * gate_->memo_lanes();
+    Lane<W>* components = reinterpret_cast<Lane<W>*>(scratch[t].forecast.data());
     for (Index row_index = begin; row_index < end; ++row_index) {
       const Row row = row_at(rows, row_index, scratch[t].uu);
       for (Index b = 0; b < population_.store.n_blocks(); ++b) {
@@ -37,57 +38,63 @@ void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, PerRow&&
           for (Index w = 0; w < lanes_used; ++w) {
             const Index at = (particle + w) * K + k;
             c[at] = particle_weight[particle + w] * g[int(w)];
-            c[size + at] = components.loc[k][int(w)];
-            c[2 * size + at] = components.scale[k][int(w)];
-            c[3 * size + at] = components.df[k][int(w)];
+            for (int f = 0; f < fields; ++f) c[(1 + f) * size + at] = components[f * K + k][int(w)];
           }
         }
       }
-      per_row(row_index,
-              MixtureView{std::size_t(size), c.data(), c.data() + size, c.data() + 2 * size, c.data() + 3 * size},
-              workspaces[t]);
+      per_row(row_index, ComponentView{std::size_t(size), c.data(), c.data() + size, std::size_t(size)}, workspaces[t]);
     }
   });
 }
 
 template <int W>
 void ParticleFilter<W>::moments(const Rows& rows, int n_jobs, double* mean, double* variance) const {
-  for_each_forecast(rows, n_jobs, [&](Index i, const MixtureView& m, MixtureWorkspace&) {
-    mean[i] = mixture_mean(m);
-    if (variance) variance[i] = mixture_variance(m);
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
+    mean[i] = law_->mean(m);
+    if (variance) variance[i] = law_->variance(m);
   });
 }
 
 template <int W>
 void ParticleFilter<W>::quantiles(const Rows& rows, const double* probs, int n_probs, int n_jobs, double* out) const {
-  for_each_forecast(rows, n_jobs, [&](Index i, const MixtureView& m, MixtureWorkspace& workspace) {
-    mixture_quantiles(m, probs, n_probs, out + i * n_probs, workspace);
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace& workspace) {
+    law_->quantiles(m, probs, n_probs, out + i * n_probs, workspace);
   });
 }
 
 template <int W>
 void ParticleFilter<W>::cdf(const Rows& rows, int n_jobs, double* out) const {
-  for_each_forecast(rows, n_jobs, [&](Index i, const MixtureView& m, MixtureWorkspace&) { out[i] = mixture_cdf(m, rows.y[i]); });
+  check_targets(rows);
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->cdf(m, rows.y[i]); });
 }
 
 template <int W>
 void ParticleFilter<W>::log_density(const Rows& rows, int n_jobs, double* out) const {
+  check_targets(rows);
   for_each_forecast(rows, n_jobs,
-                    [&](Index i, const MixtureView& m, MixtureWorkspace&) { out[i] = mixture_log_density(m, rows.y[i]); });
+                    [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->log_density(m, rows.y[i]); });
 }
 
 template <int W>
 void ParticleFilter<W>::crps(const Rows& rows, int n_jobs, double* out) const {
-  for_each_forecast(rows, n_jobs, [&](Index i, const MixtureView& m, MixtureWorkspace& workspace) {
-    out[i] = mixture_crps(m, rows.y[i], workspace);
+  check_targets(rows);
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace& workspace) {
+    out[i] = law_->crps(m, rows.y[i], workspace);
+  });
+}
+
+template <int W>
+void ParticleFilter<W>::class_proba(const Rows& rows, int n_jobs, double* out) const {
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
+    law_->class_proba(m, out + i * law_->n_classes());
   });
 }
 
 template <int W>
 void ParticleFilter<W>::sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const {
   Stream<1> rng = Stream<1>::load(seed);
-  for_each_forecast(rows, 1, [&](Index i, const MixtureView& m, MixtureWorkspace&) {
-    for (Index s = 0; s < n_samples; ++s) out[i * n_samples + s] = mixture_sample(m, rng);
+  for_each_forecast(rows, 1, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
+    for (Index s = 0; s < n_samples; ++s) out[i * n_samples + s] = law_->sample(m, rng);
   });
 }
 
@@ -99,7 +106,7 @@ void ParticleFilter<W>::gate_proba(const Rows& rows, int n_jobs, double* mean, d
   std::vector<Scratch> scratch = scratches(pool.size());
   pool.run(rows.n, [&](Index begin, Index end, int t) {
     Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch[t].lanes.data());
-    Lane<W>*log_g = lanes + K, *memo = lanes + 6 * K;
+    Lane<W>*log_g = lanes + K, *memo = lanes + 4 * K;
     std::vector<double> g(std::size_t(n_islands() * N * K));
     for (Index i = begin; i < end; ++i) {
       const Row row = row_at(rows, i, scratch[t].uu);
@@ -133,7 +140,7 @@ void ParticleFilter<W>::active_experts(const Rows& rows, double mass, int n_jobs
   std::vector<Scratch> scratch = scratches(pool.size());
   pool.run(n_blocks, [&](Index begin, Index end, int t) {
     Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch[t].lanes.data());
-    Lane<W>*share = lanes, *log_g = lanes + K, *memo = lanes + 6 * K;
+    Lane<W>*share = lanes, *log_g = lanes + K, *memo = lanes + 4 * K;
     std::vector<double> sorted(K);
     for (Index b = begin; b < end; ++b) {
       const double* gate_state = population_.store.block(b) + W * Index(expert_->fields());
@@ -164,19 +171,20 @@ ParticleReport ParticleFilter<W>::particle(Index i) const {
   if (i < 0) i = std::max_element(w.begin(), w.end()) - w.begin();
   if (i >= Index(w.size()))
     detail::invalid("Engine.particle", "i", i, ("below " + std::to_string(w.size())).c_str());
-  const int K = config_.n_experts, splits = gate_->n_splits(), p = config_.gate_dim, d = config_.expert_dim;
+  const int K = config_.n_experts, splits = gate_->n_splits(), p = config_.gate_dim;
   ParticleReport r;
   r.weight = w[i];
   r.phi.resize(splits * p);
   r.local_scale.resize(splits * p);
   r.inclusion.resize(splits * p);
-  r.coefficients.resize(K * d);
+  r.coefficients.resize(K * n_coefficients());
   r.noise_variance.resize(K);
+  r.shape.resize(K);
   r.counts.resize(K);
   const Index island = i / n_particles(), slot = i % n_particles();
   const double* state = population_.store.block(population_.store.block_of(island, slot));
   const int lane = population_.store.lane_of(slot);
-  expert_->describe(state, lane, r.coefficients.data(), r.noise_variance.data(), r.counts.data());
+  expert_->describe(state, lane, r.coefficients.data(), r.noise_variance.data(), r.shape.data(), r.counts.data());
   gate_->describe(state + W * Index(expert_->fields()), lane, r.phi.data(), r.local_scale.data(), r.inclusion.data(),
                   &r.global_scale);
   return r;

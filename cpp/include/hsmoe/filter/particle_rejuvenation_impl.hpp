@@ -65,8 +65,8 @@ void ParticleFilter<W>::plan_sweeps() {
 /// scan_rows rows.
 template <int W>
 Index ParticleFilter<W>::scans_over(Index begin, Index end) const {
-  const Index young = begin == 0 ? (config_.scan_rows + end - 1) / end : 1;
-  return std::max<Index>(config_.n_scans, young);
+  const Index young = begin == 0 ? (config_.scan_rows + end - 1) / end : 1, stages = expert_->stages();
+  return (std::max<Index>(config_.n_scans, young) + stages - 1) / stages * stages;  // whole cycles
 }
 
 /// Whether the particles of a block propose after a scan that two experts change places: while every row is
@@ -86,7 +86,8 @@ bool ParticleFilter<W>::exchanges(Index block, Index begin, Index end, Index fre
   return turn - std::floor(turn) < share;
 }
 
-/// One proposal, given the allocations of all n rows; then Polya-Gamma variables and statistics of the gate anew.
+/// One proposal, given the allocations of all n rows; where it is accepted, Polya-Gamma variables and statistics of the
+/// gate anew.
 template <int W>
 void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask,
                                          Lane<W>* g, Lane<W>* memo, Lane<W>* work) const {
@@ -96,7 +97,10 @@ void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* alloca
   const Mask<W> accepted =
       gate_->exchange(gate_state, n, buffer.u(0), allocation, allocation + n, first, second, rng, mask, work);
   expert_->exchange(state, first, second, accepted);
-  gate_->load_sums(gate_state, nullptr);
+  // A proposal that was rejected leaves the state as it was, the augmented one: what the proposal would have drawn for
+  // omega, from p(omega | phi', z'), cancels in the ratio of acceptance.
+  if (!any(accepted)) return;
+  gate_->load_sums(gate_state, nullptr, accepted);
   for (Index i = 0; i < n; i += RowBlock::most) {
     const RowBlock rows = buffer.block(i, std::min(i + RowBlock::most, n));
     for (int t = 0; t < rows.n; ++t) {
@@ -105,7 +109,7 @@ void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* alloca
       z = select(accepted & (was == first), second, select(accepted & (was == second), first, was));
       gate_->proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0}, g, memo + t * gate_->memo_lanes());
     }
-    gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, mask, work);
+    gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, accepted, work);
   }
 }
 
@@ -133,7 +137,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   if (!sweep_[island] && !resampled_[island]) return;
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
-  Lane<W>*log_f = lanes, *g = lanes + K, *mass = lanes + 2 * K, *memo = lanes + 6 * K,
+  Lane<W>*log_f = lanes, *g = lanes + K, *mass = lanes + 2 * K, *memo = lanes + 4 * K,
          *work = memo + memo_rows() * gate_->memo_lanes(),
          *draw = work + std::max(expert_->work_lanes(), gate_->work_lanes());
   double* state = population_.store.block(block);
@@ -142,7 +146,8 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   std::uint64_t* stream = population_.streams.data() + block * 4 * W;
   Stream<W> rng = Stream<W>::load(stream);
 
-  if (!sweep_[island]) {  // nothing retained: phi and the scales alone
+  if (!sweep_[island]) {  // nothing retained: what is drawn given the statistics alone
+    expert_->renew(state, rng, mask, work);
     gate_->renew(gate_state, rng, mask, work);
     rng.store(stream);
     return;
@@ -165,10 +170,11 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
   for (Index scan = 0; scan < n_scans; ++scan) {
     const bool last = scan + 1 == n_scans;
+    const int stage = int((n_scans - 1 - scan) % expert_->stages());
     expert_->draw_parameters(state, rng, mask, draw, work);
     if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
     else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);
-    gate_->load_sums(gate_state, frozen_gate);
+    gate_->load_sums(gate_state, frozen_gate, mask);
     for (Index i = begin; i < end;) {
       // Blocks of rows end where freezing ends.
       const bool freezing = last && i < freeze;
@@ -177,11 +183,10 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       for (int t = 0; t < rows.n; ++t) {
         const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
         expert_->parameter_log_density(draw, row, log_f);
-        share(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 5 * K);
+        share(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 3 * K);
         z[t] = draw_allocation(mass, rng, mask);
       }
-      expert_->absorb(expert_sums, rows, z, mask);
-      if (freezing) expert_->absorb(frozen_expert, rows, z, mask);
+      expert_->absorb(expert_sums, freezing ? frozen_expert : nullptr, rows, z, draw, stage, rng, mask, work);
       gate_->absorb(gate_state, freezing ? frozen_gate : nullptr, rows, z, memo, rng, mask, work);
       i += rows.n;
     }
@@ -189,7 +194,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       gate_->move(gate_state, frozen_gate, n, last ? std::max<Index>(freeze - begin, 0) : 0, buffer.u(begin), allocation,
                   allocation + n, rng, mask, work);
     else gate_->renew(gate_state, rng, mask, work);
-    expert_->rebuild(state, expert_sums, draw, rng, mask, work);
+    expert_->rebuild(state, expert_sums, draw, stage, rng, mask, work);
     if (exchanging && last)
       exchange_experts(state, end, allocation, rng, mask, g, memo, work);
   }

@@ -63,6 +63,8 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   require(Index(s.retained_xy.size()) == n_retained * width, "retained_xy", "has the wrong size");
   require(Index(s.retained_u.size()) == n_retained * config_.gate_dim, "retained_u", "has the wrong size");
   for (double v : s.retained_xy) require(std::isfinite(v), "retained_xy", "holds a value that is not finite");
+  for (Index i = 0; i < n_retained; ++i)
+    require(!law_->refusal(s.retained_xy[i * width + width - 1]), "retained_xy", "holds a target that the experts cannot have");
   for (double v : s.retained_u) require(std::isfinite(v), "retained_u", "holds a value that is not finite");
   require(Index(s.frozen_until.size()) == R, "frozen_until", "has the wrong size");
   require(Index(s.swept_at.size()) == R, "swept_at", "has the wrong size");

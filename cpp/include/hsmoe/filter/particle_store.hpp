@@ -33,11 +33,6 @@ class ParticleStore {
     return m;
   }
 
-  void copy_particle(Index island, Index from, Index to) {
-    const double* source = block(block_of(island, from)) + lane_of(from);
-    double* target = block(block_of(island, to)) + lane_of(to);
-    for (Index f = 0; f < fields_; ++f) target[f * W] = source[f * W];
-  }
   void copy_island(Index from, Index to) {
     const Index size = blocks_ * fields_ * W;
     std::copy_n(data_.data() + from * size, size, data_.data() + to * size);
@@ -56,6 +51,26 @@ class ParticleStore {
   Index islands_, particles_, fields_, blocks_;
   AlignedVector<double> data_;
 };
+
+/// A particle that is overwritten by another, which survives in its slot.
+struct ParticleCopy {
+  Index from, to;
+};
+
+/// The copies [begin, end), all `to` of one block, of `fields` numbers a particle: the block that is written passes
+/// through the cache once, whatever the number of its dead.  at(i): where particle i begins, its lane included.
+template <int W, class Place>
+inline void copy_particles(const ParticleCopy* begin, const ParticleCopy* end, Index fields, Place&& at) {
+  double* target[W];
+  const double* source[W];
+  const int n = int(end - begin);
+  for (int i = 0; i < n; ++i) {
+    target[i] = at(begin[i].to);
+    source[i] = at(begin[i].from);
+  }
+  for (Index f = 0; f < fields * W; f += W)
+    for (int i = 0; i < n; ++i) target[i][f] = source[i][f];
+}
 
 /// Replace particles by their ancestors in place: survivors stay in their slots, only the slots of the
 /// dead are overwritten, in order, by the further copies.  copy(from, to) is called for each.

@@ -27,7 +27,7 @@ class Gate {
 
   // Rejuvenation: the statistics are rebuilt row by row with phi held fixed, then phi is drawn anew.
   virtual int sum_fields() const = 0;  // doubles a particle: the statistics alone, free of the prior
-  virtual void load_sums(double* state, const double* sums) const = 0;  // null: empty statistics
+  virtual void load_sums(double* state, const double* sums, Mask<W> mask) const = 0;  // null: empty statistics
   /// Augment each row t for expert z[t] and add it to the statistics of the state, and to `frozen` unless
   /// null.  memo: memo_lanes a row.
   virtual void absorb(double* state, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* memo,
@@ -38,8 +38,8 @@ class Gate {
   /// Whether exchange can change anything.
   virtual bool has_exchanges() const = 0;
   /// Metropolis-Hastings proposal to exchange the places of two experts, drawn by lane, given the allocations z of all n
-  /// rows so far (designs U, row-major).  Their Polya-Gamma variables are integrated out: the statistics are not up to
-  /// date afterwards.  Returns the lanes that accepted, and the experts.  sides: 2 n lanes of scratch.
+  /// rows so far (designs U, row-major).  Their Polya-Gamma variables are integrated out: where a proposal was
+  /// accepted they must be drawn anew.  Returns the lanes that accepted, and the experts.  sides: 2 n lanes of scratch.
   virtual Mask<W> exchange(double* state, Index n, const double* U, const Lane<W>* z, Lane<W>* sides, Lane<W>& first,
                            Lane<W>& second, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
 

@@ -31,7 +31,7 @@ class LogisticFit {
     for (int j = 0; j < p_; ++j) mean_[j] = Lane<W>(0.0);
     for (int step = 0; step < newton_steps; ++step) {
       std::fill(Q, reinterpret_cast<double*>(h_ + p_), 0.0);
-      linearise(n, U, side);
+      linearise(n, U, side, step == 0);
       for (int j = 0; j < p_; ++j) {
         Lane<W>& second_moment = scratch_[j];
         second_moment = mean_[j] * mean_[j] + 1.0 / (Lane<W>::load(Q + W * packed_index(j, j)) + (step ? D_[j] : Lane<W>(0.1)));
@@ -70,7 +70,7 @@ class LogisticFit {
       const double* u = U + i * p_;
       Lane<W> psi = phi[0] * u[0];
       for (int j = 1; j < p_; ++j) psi += phi[j] * u[j];
-      total += select(in, side[i] * psi - 0.5 * abs(psi) - log1p(exp(-abs(psi))), Lane<W>(0.0));
+      total += select(in, side[i] * psi - 0.5 * abs(psi) - log1p(exp_nonpositive(-abs(psi))), Lane<W>(0.0));
     }
     return total;
   }
@@ -80,7 +80,8 @@ class LogisticFit {
   static constexpr double df = 6.0;
 
   // Q += sum s(1-s) u u', h += sum (side - tanh(psi/2)/2 + s(1-s) psi) u, s = sigmoid(psi) at the current mean.
-  void linearise(Index n, const double* U, const Lane<W>* side) {
+  // At zero s = 1/2.
+  void linearise(Index n, const double* U, const Lane<W>* side, bool at_zero) {
     Lane<W>*weight = scratch_, *linear = weight + RowBlock::most;
     const double* rows[RowBlock::most];
     int count = 0;
@@ -88,13 +89,18 @@ class LogisticFit {
       const Mask<W> in = !(side[i] == Lane<W>(0.0));
       if (any(in)) {
         const double* u = U + i * p_;
-        Lane<W> psi = mean_[0] * u[0];
-        for (int j = 1; j < p_; ++j) psi += mean_[j] * u[j];
-        const Lane<W> e = exp(-abs(psi)), s = 1.0 / (1.0 + e), w = e * s * s;
-        const Lane<W> half_tanh = select(psi < Lane<W>(0.0), Lane<W>(-0.5), Lane<W>(0.5)) * ((1.0 - e) * s);
-        weight[count] = select(in, w, Lane<W>(0.0));
-        linear[count] = select(in, side[i] - half_tanh + w * psi, Lane<W>(0.0));
-        rows[count++] = u;
+        rows[count] = u;
+        if (at_zero) {
+          weight[count] = select(in, Lane<W>(0.25), Lane<W>(0.0));
+          linear[count++] = side[i];
+        } else {
+          Lane<W> psi = mean_[0] * u[0];
+          for (int j = 1; j < p_; ++j) psi += mean_[j] * u[j];
+          const Lane<W> e = exp_nonpositive(-abs(psi)), s = 1.0 / (1.0 + e), w = e * s * s;
+          const Lane<W> half_tanh = select(psi < Lane<W>(0.0), Lane<W>(-0.5), Lane<W>(0.5)) * ((1.0 - e) * s);
+          weight[count] = select(in, w, Lane<W>(0.0));
+          linear[count++] = select(in, side[i] - half_tanh + w * psi, Lane<W>(0.0));
+        }
       }
       if (count == RowBlock::most || (i + 1 == n && count)) {
         accumulate_outer<W>(reinterpret_cast<double*>(Q_), p_, rows, weight, count);

@@ -113,7 +113,7 @@ class NestedGate final : public Gate<W> {
   // Between moves nothing is learned, and no statistics are kept but the sums of rows that are no longer retained.
   void learn(double*, const Row&, Lane<W>, const Lane<W>*, PhiKernel, Stream<W>&, Mask<W>, Lane<W>*) const override {}
   int sum_fields() const override { return n_sums_; }
-  void load_sums(double*, const double*) const override {}
+  void load_sums(double*, const double*, Mask<W>) const override {}
   void absorb(double*, double*, const RowBlock&, const Lane<W>*, const Lane<W>*, Stream<W>&, Mask<W>,
               Lane<W>*) const override {}
   void renew(double*, Stream<W>&, Mask<W>, Lane<W>*) const override {}

@@ -102,11 +102,11 @@ class TreeGate final : public Gate<W> {
 
   int sum_fields() const override { return tree_.n_nodes() * node_sums(); }
 
-  void load_sums(double* state, const double* sums) const override {
+  void load_sums(double* state, const double* sums, Mask<W> mask) const override {
     for (int l = 0; l < tree_.n_nodes(); ++l) {
       double* node = state + W * Index(l) * stride();
-      if (sums) std::copy_n(sums + W * Index(l) * node_sums(), W * node_sums(), node);
-      else std::fill_n(node, W * node_sums(), 0.0);
+      for (int i = 0; i < node_sums(); ++i, node += W, sums += sums ? W : 0)
+        select(mask, sums ? Lane<W>::load(sums) : Lane<W>(0.0), Lane<W>::load(node)).store(node);
     }
   }
 

@@ -37,19 +37,34 @@ HSMOE_INLINE void solve_transposed(const Lane<W>* L, const Lane<W>* y, int p, La
 }
 }  // namespace detail
 
-/// Block draw: Q = A + diag(D) = L L', then phi = L'^-1 (L^-1 h + z), z ~ N(0, I).  O(p^3 / 6).
+/// The two halves of a block draw from N(Q^-1 h, scale^2 Q^-1), for a scale that depends on the first: Q = A + diag(D)
+/// = L L' and y = L^-1 h into work, returns y'y = h'Q^-1 h; then phi = L'^-1 (y + scale z), z ~ N(0, I).  O(p^3 / 6).
 /// A: packed lower triangle by rows; D, h, phi: p lanes; work: packed_size(p) + p lanes.
-template <int W, class Generator>
-inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work,
-                                Generator& rng, Mask<W> mask, Lane<W>* phi) {
+template <int W>
+inline Lane<W> gaussian_factor(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work) {
   Lane<W>*L = work, *y = work + packed_size(p);
   detail::factor_and_solve<W>(A, D, h, p, L, y);
+  Lane<W> square(0.0);
+  for (int i = 0; i < p; ++i) square += y[i] * y[i];
+  return square;
+}
+template <int W, class Generator>
+inline void gaussian_draw_factored(int p, Lane<W>* work, Lane<W> scale, Generator& rng, Mask<W> mask, Lane<W>* phi) {
+  Lane<W>*L = work, *y = work + packed_size(p);
   Lane<W> z[2];
   for (int i = 0; i < p; ++i) {
     if (i % 2 == 0) normal_pair<W>(rng, mask, z[0], z[1]);
-    y[i] += z[i % 2];
+    y[i] += scale * z[i % 2];
   }
   detail::solve_transposed<W>(L, y, p, phi);
+}
+
+/// Block draw: both halves with scale 1.
+template <int W, class Generator>
+inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work,
+                                Generator& rng, Mask<W> mask, Lane<W>* phi) {
+  gaussian_factor<W>(A, D, h, p, work);
+  gaussian_draw_factored<W>(p, work, Lane<W>(1.0), rng, mask, phi);
 }
 
 /// The mean alone, phi = Q^-1 h; returns log det Q.  work as above.

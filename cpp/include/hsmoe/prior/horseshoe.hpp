@@ -156,7 +156,7 @@ class Horseshoe final : public GatePrior<W> {
     D[0] = Lane<W>(intercept_precision_);
     for (int j = first_; j < this->dim_; ++j) {
       const Lane<W> c = exponent(second_moment[j], inv_tau_sq);
-      D[j] = (1.0 / (c * scaled_exponential_integral(c)) - 1.0) * inv_tau_sq + slab_precision_;
+      D[j] = max(1.0 / (c * rough_exponential_integral(c)) - 1.0, Lane<W>(0.0)) * inv_tau_sq + slab_precision_;
     }
   }
   void draw_local(const double* phi, double* node, const double* global, Stream<W>& rng, Mask<W> mask) const override {

@@ -11,19 +11,41 @@
 
 namespace hsmoe {
 
-/// exp(c) E1(c), c > 0; relative error below 1e-12.
-template <int W>
-inline Lane<W> scaled_exponential_integral(Lane<W> c) {
-  const Lane<W> small = min(c, Lane<W>(2.0)), large = max(c, Lane<W>(2.0));
+namespace detail {
+/// exp(c) E1(c): below `split` that many terms of the series, above it levels of the fraction
+///     1/(c + 1 - 1/(c + 3 - 4/(c + 5 - ...))) = t/(1 + t - t^2/(1 + 3 t - 4 t^2/(1 + 5 t - ...))), t = 1/c,
+/// by the forward recurrence of its numerators and denominators, which needs one division.
+template <int W, int terms, int levels>
+HSMOE_INLINE Lane<W> exponential_integral(Lane<W> c, double split) {
+  const Lane<W> small = min(c, Lane<W>(split)), t = 1.0 / max(c, Lane<W>(split)), t2 = t * t;
   Lane<W> series = -0.57721566490153286061 - log(small), term(-1.0);
-  for (int k = 1; k <= 30; ++k) {
+  for (int k = 1; k <= terms; ++k) {
     term *= small * (-1.0 / k);
     series += term * (1.0 / k);
   }
-  // 1/(c + 1 - 1/(c + 3 - 4/(c + 5 - ...)))
-  Lane<W> tail = large + 2.0 * 40 + 1.0;
-  for (int k = 40; k >= 1; --k) tail = large + (2.0 * k - 1.0) - double(k * k) / tail;
-  return select(c < Lane<W>(2.0), series * exp(small), 1.0 / tail);
+  Lane<W> above(0.0), numerator = t, below(1.0), denominator = 1.0 + t;
+  for (int k = 1; k <= levels; ++k) {
+    const Lane<W> a = double(k * k) * t2, b = 1.0 + (2.0 * k + 1.0) * t;
+    const Lane<W> n = b * numerator - a * above, d = b * denominator - a * below;
+    above = numerator;
+    below = denominator;
+    numerator = n;
+    denominator = d;
+  }
+  return select(c < Lane<W>(split), series * exp(small), numerator / denominator);
+}
+}  // namespace detail
+
+/// exp(c) E1(c), c > 0; relative error below 1e-12.
+template <int W>
+inline Lane<W> scaled_exponential_integral(Lane<W> c) {
+  return detail::exponential_integral<W, 30, 40>(c, 2.0);
+}
+
+/// The same with a relative error below 1e-4, and below 1e-7 / c in 1 / (c exp(c) E1(c)) - 1 above c = 10.
+template <int W>
+inline Lane<W> rough_exponential_integral(Lane<W> c) {
+  return detail::exponential_integral<W, 8, 7>(c, 1.0);
 }
 
 /// w = 1/lambda^2 given phi: density proportional to exp(-c w) / (1 + w), w > 0.  Rejection, with v = 1 + w:

@@ -54,4 +54,15 @@ inline Lane<W> gamma(Generator& rng, Mask<W> mask, Lane<W> shape) {
   return result;
 }
 
+/// Inverse Gaussian of mean 1 / inverse_mean (0: the Levy law, 1 / N^2) and shape 1, from y = N^2 (Michael, Schucany &
+/// Haas 1976).  With D = 2c + y + sqrt(y (y + 4c)), c the inverse mean, the roots are 2 / D and D / (2 c^2): free of
+/// cancellation, good down to c = 0.  The smaller is taken with probability D / (D + 2c).
+template <int W, class Generator>
+HSMOE_INLINE Lane<W> inverse_gaussian(Generator& rng, Mask<W> mask, Lane<W> inverse_mean) {
+  const Lane<W> z = normal<W>(rng, mask), y = z * z, two_c = 2.0 * inverse_mean;
+  const Lane<W> D = two_c + y + sqrt(y * (y + 2.0 * two_c));
+  const Mask<W> small = uniform<W>(rng, mask) * (D + two_c) < D;
+  return select(small, 2.0 / D, 2.0 * D / (two_c * two_c));
+}
+
 }  // namespace hsmoe

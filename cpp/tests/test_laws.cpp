@@ -1,0 +1,213 @@
+// The laws of forecasts against sums and quadratures written apart from them.
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <hsmoe/predictive/law.hpp>
+
+#include "check.hpp"
+#include "draws.hpp"
+
+using namespace hsmoe;
+
+namespace {
+
+struct Mixture {
+  std::vector<double> weight, field;
+  ComponentView view() const { return {weight.size(), weight.data(), field.data(), weight.size()}; }
+  double at(int f, std::size_t i) const { return field[f * weight.size() + i]; }
+};
+
+/// Components of weights that add up to one, some of them zero; fields by draw(f).
+template <class Draw>
+Mixture random_mixture(int size, int fields, std::uint64_t seed, Draw&& draw) {
+  Stream<1> rng = stream_of<1>(seed);
+  const Mask<1> one = Mask<1>::all_true();
+  Mixture m;
+  double total = 0;
+  for (int i = 0; i < size; ++i) {
+    m.weight.push_back(i % 5 == 3 ? 0.0 : uniform<1>(rng, one)[0]);
+    total += m.weight.back();
+  }
+  for (double& w : m.weight) w /= total;
+  for (int f = 0; f < fields; ++f)
+    for (int i = 0; i < size; ++i) m.field.push_back(draw(f, uniform<1>(rng, one)[0]));
+  return m;
+}
+
+void laplace() {
+  const auto law = make_law(LaplaceOptions{});
+  CHECK(law->fields() == 2 && law->n_classes() == 0);
+  MixtureWorkspace workspace;
+  for (int size : {1, 2, 7, 40}) {
+    // Scales from 0.003 to 20, so that some components are spikes beside others.
+    const Mixture m = random_mixture(size, 2, std::uint64_t(size), [&](int f, double u) {
+      return f == 0 ? 10 * (u - 0.4) : std::exp(-6 + 9 * u);
+    });
+    const ComponentView v = m.view();
+    const auto density = [&](double t) {
+      double sum = 0;
+      for (int i = 0; i < size; ++i) sum += m.weight[i] * std::exp(-std::abs(t - m.at(0, i)) / m.at(1, i)) / (2 * m.at(1, i));
+      return sum;
+    };
+    const auto cdf = [&](double t) {
+      double sum = 0;
+      for (int i = 0; i < size; ++i) {
+        const double z = (t - m.at(0, i)) / m.at(1, i);
+        sum += m.weight[i] * (z < 0 ? 0.5 * std::exp(z) : 1 - 0.5 * std::exp(-z));
+      }
+      return sum;
+    };
+    double mean = 0, square = 0;
+    for (int i = 0; i < size; ++i) {
+      mean += m.weight[i] * m.at(0, i);
+      square += m.weight[i] * (m.at(0, i) * m.at(0, i) + 2 * m.at(1, i) * m.at(1, i));
+    }
+    CHECK_CLOSE(law->mean(v), mean, 1e-12 * (1 + std::abs(mean)));
+    CHECK_CLOSE(law->variance(v), square - mean * mean, 1e-10 * square);
+    for (double y : {-30.0, -1.7, 0.3, 2.2, 55.0}) {
+      CHECK_CLOSE(law->log_density(v, y), std::log(density(y)), 1e-11 * (1 + std::abs(std::log(density(y)))));
+      CHECK_CLOSE(law->cdf(v, y), cdf(y), 1e-13);
+      // E|X - y| - E|X - X'|/2 with E|X - X'| = 2 integral of F (1 - F), by panels of Simpson's rule between the kinks.
+      std::vector<double> knots{y};
+      for (int i = 0; i < size; ++i)
+        for (double r : {-40., -12., -4., -1., 0., 1., 4., 12., 40.}) knots.push_back(m.at(0, i) + r * m.at(1, i));
+      std::sort(knots.begin(), knots.end());
+      double crps = 0;
+      for (std::size_t i = 0; i + 1 < knots.size(); ++i) {
+        const int panels = 64;
+        const double h = (knots[i + 1] - knots[i]) / panels;
+        if (!(h > 0)) continue;
+        for (int j = 0; j <= panels; ++j) {
+          const double F = cdf(knots[i] + j * h), g = knots[i] + (panels * 0.5) * h < y ? F * F : (1 - F) * (1 - F);
+          crps += g * h / 3 * (j == 0 || j == panels ? 1 : j % 2 ? 4 : 2);
+        }
+      }
+      CHECK_CLOSE(law->crps(v, y, workspace), crps, 2e-6 * crps);
+    }
+    const double probs[] = {0.5, 1e-9, 0.03, 0.97, 1 - 1e-9};
+    double q[5];
+    law->quantiles(v, probs, 5, q, workspace);
+    for (int i = 0; i < 5; ++i) {
+      const double tail = probs[i] < 0.5 ? cdf(q[i]) / probs[i] : (1 - cdf(q[i])) / (1 - probs[i]);
+      CHECK_CLOSE(tail, 1.0, probs[i] > 0.99 ? 1e-6 : 1e-9);
+    }
+    Stream<1> rng = stream_of<1>(99);
+    const int n = 40000;
+    int below = 0;
+    for (int i = 0; i < n; ++i) below += law->sample(v, rng) < q[2];
+    CHECK_CLOSE(below, n * 0.03, 4.5 * std::sqrt(n * 0.03 * 0.97));  // false alarms: 7e-6
+  }
+}
+
+/// P(0), P(1), ... of the mixture from the definition, in long double.
+std::vector<double> table(const Mixture& m, bool binomial, double trials, int n) {
+  std::vector<double> p(std::size_t(n), 0.0);
+  for (std::size_t i = 0; i < m.weight.size(); ++i)
+    for (int k = 0; k < n; ++k) {
+      long double l;
+      if (binomial) {
+        if (k > trials) break;
+        const long double s = m.at(0, i);
+        l = std::lgammal(trials + 1) - std::lgammal(k + 1) - std::lgammal(trials - k + 1) + k * std::log(s) + (trials - k) * std::log1p(-s);
+      } else {
+        const long double mu = m.at(0, i), r = m.at(1, i);
+        l = std::lgammal(k + r) - std::lgammal(r) - std::lgammal(k + 1) + r * std::log(r / (r + mu)) + k * std::log(mu / (r + mu));
+      }
+      p[std::size_t(k)] += m.weight[i] * double(std::exp(l));
+    }
+  return p;
+}
+
+void counts(const PredictiveLaw& law, const Mixture& m, const std::vector<double>& p, double tolerance) {
+  MixtureWorkspace workspace;
+  const ComponentView v = m.view();
+  const int n = int(p.size());
+  std::vector<double> F(p.size());
+  double mean = 0, square = 0, total = 0;
+  for (int k = 0; k < n; ++k) {
+    F[k] = total += p[k];
+    mean += k * p[k];
+    square += double(k) * k * p[k];
+  }
+  CHECK_CLOSE(total, 1.0, 1e-9);
+  CHECK_CLOSE(law.mean(v), mean, 1e-7 * (1 + mean));
+  CHECK_CLOSE(law.variance(v), square - mean * mean, 1e-5 * square);
+  for (int y : {0, 1, 4, n / 100, n / 10, n / 3}) {
+    CHECK_CLOSE(law.log_density(v, y), std::log(p[y]), 1e-9 * (1 + std::abs(std::log(p[y]))));
+    CHECK_CLOSE(law.cdf(v, y), F[y], 1e-11);
+    double crps = 0;
+    for (int k = 0; k < n; ++k) crps += (F[k] - (k >= y)) * (F[k] - (k >= y));
+    CHECK_CLOSE(law.crps(v, y, workspace), crps, tolerance * crps);
+  }
+  const double probs[] = {0.999, 0.0, 0.02, 0.5, 0.9};
+  double q[5];
+  law.quantiles(v, probs, 5, q, workspace);
+  for (int i = 0; i < 5; ++i) {
+    CHECK(F[std::size_t(q[i])] >= probs[i] - 1e-11);
+    CHECK(q[i] == 0 || F[std::size_t(q[i]) - 1] < probs[i] + 1e-11);
+  }
+  Stream<1> rng = stream_of<1>(7);
+  const int draws = 20000;
+  double below = 0;
+  for (int i = 0; i < draws; ++i) below += law.sample(v, rng) <= q[3];
+  const double share = F[std::size_t(q[3])];
+  CHECK_CLOSE(below, draws * share, 4.5 * std::sqrt(draws * share * (1 - share)) + 1e-9);
+}
+
+void discrete() {
+  const auto negative = make_law(NegativeBinomialOptions{});
+  for (double top : {3.0, 40.0}) {
+    const Mixture m = random_mixture(9, 2, 5, [&](int f, double u) { return f == 0 ? top * u + 0.01 : std::exp(4 * u - 1); });
+    counts(*negative, m, table(m, false, 0, int(80 * top + 400)), 1e-9);
+  }
+  // Far beyond the table of probabilities, and a component whose probability of zero is no number.
+  const Mixture far = random_mixture(3, 2, 6, [](int f, double u) { return f == 0 ? 4000 + 9000 * u : 5 + 200 * u; });
+  counts(*negative, far, table(far, false, 0, 120000), 1e-4);
+  const Mixture steep{{1.0}, {20000, 1e6}};
+  counts(*negative, steep, table(steep, false, 0, 40000), 1e-4);
+  CHECK(negative->refusal(3) == nullptr && negative->refusal(-1) && negative->refusal(0.5) && negative->refusal(2e5));
+  CHECK(negative->refusal(std::numeric_limits<double>::quiet_NaN()));
+
+  for (double trials : {1.0, 12.0, 700.0}) {
+    BinomialOptions o;
+    o.n_trials = trials;
+    const auto law = make_law(o);
+    const Mixture m = random_mixture(9, 1, 7, [](int, double u) { return u < 0.1 ? 1e-5 : u > 0.9 ? 1 - 1e-7 : u; });
+    const std::vector<double> p = table(m, true, trials, int(trials) + 1);
+    MixtureWorkspace workspace;
+    if (trials > 5) counts(*law, m, p, 1e-9);
+    else CHECK_CLOSE(law->crps(m.view(), 1, workspace), p[0] * p[0], 1e-12);
+    CHECK(law->refusal(trials) == nullptr && law->refusal(trials + 1) && law->refusal(0.5));
+  }
+
+  LogitOptions o;
+  o.n_classes = 3;
+  const auto law = make_law(o);
+  const Mixture m{{0.25, 0.0, 0.75}, {0.2, 0.9, 0.4, 0.5, 0.1, 0.0, 0.3, 0.0, 0.6}};
+  const double p[3] = {0.35, 0.125, 0.525};
+  double proba[3];
+  law->class_proba(m.view(), proba);
+  MixtureWorkspace workspace;
+  for (int c = 0; c < 3; ++c) {
+    CHECK_CLOSE(proba[c], p[c], 1e-15);
+    CHECK_CLOSE(law->log_density(m.view(), c), std::log(p[c]), 1e-14);
+    CHECK(law->refusal(c) == nullptr);
+  }
+  CHECK_CLOSE(law->cdf(m.view(), 1), 0.475, 1e-15);
+  CHECK_CLOSE(law->crps(m.view(), 0, workspace), 0.65 * 0.65 + 0.525 * 0.525, 1e-14);
+  CHECK(law->refusal(3) && law->refusal(-1) && law->refusal(1.5));
+  Stream<1> rng = stream_of<1>(3);
+  int count[3] = {};
+  for (int i = 0; i < 30000; ++i) ++count[int(law->sample(m.view(), rng))];
+  for (int c = 0; c < 3; ++c) CHECK_CLOSE(count[c], 30000 * p[c], 4.5 * std::sqrt(30000 * p[c] * (1 - p[c])));
+}
+
+}  // namespace
+
+int main() {
+  laplace();
+  discrete();
+  return report("laws");
+}

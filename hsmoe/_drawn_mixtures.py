@@ -8,6 +8,7 @@ import numpy as np
 
 from ._core_protocol import Engine, FloatArray, IntArray
 from ._draws import choose_draws
+from ._experts import GaussianExpert
 from ._gates import GateNodes
 from ._scaling import Scaling
 from ._seeding import draw_seed
@@ -34,6 +35,11 @@ def draw_mixtures(
         raise ValueError(
             f"gate is {settings.parameters['gate']!r}; draw_mixtures knows mixtures under one "
             "softmax or under logistic splits: use to_arviz for draws of the parameters"
+        )
+    if not isinstance(settings.expert, GaussianExpert):
+        raise ValueError(
+            f"expert is {settings.parameters['expert']!r}; draw_mixtures knows mixtures of "
+            "Gaussian experts: use to_arviz for draws of the parameters"
         )
     draws = choose_draws(
         engine,

@@ -328,7 +328,8 @@ class HSMoERegressor(OnlineMixture):
         Raises
         ------
         ValueError
-            If the gate has Laplace nodes or is a hierarchy of softmax nodes.
+            If the gate has Laplace nodes or is a hierarchy of softmax nodes, or the experts are not
+            Gaussian.
 
         Examples
         --------

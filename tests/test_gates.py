@@ -95,10 +95,35 @@ def test_too_deep():
         resolve_gate(gate, 400)
 
 
-@pytest.mark.parametrize("gate", ["softmax", "laplace", ("softmax", "laplace", [1, 2])])
-def test_retain_is_needed(gate):
-    model = hsmoe.HSMoERegressor(3, gate=gate, retain=0, forgetting=1)
-    with pytest.raises(ValueError, match=r"retain is 0 with gate=.*pass a positive retain"):
+@pytest.mark.parametrize("gate", ["softmax", "laplace", ("softmax", "laplace", [1, 2])], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "y"),
+    [
+        (hsmoe.HSMoERegressor, [0.0, 1.0]),
+        (hsmoe.HSMoEClassifier, ["no", "yes"]),
+        (hsmoe.HSMoECountRegressor, [0, 3]),
+    ],
+)
+def test_retain_is_needed(gate, kind, y):
+    model = kind(3, gate=gate, retain=0, forgetting=1)
+    with pytest.raises(ValueError, match=r"retain is 0 with gate=.*scans.*pass a positive retain"):
+        model.fit([[0.0], [1.0]], y)
+    assert not hasattr(model, "log_evidence_")
+
+
+@pytest.mark.parametrize(
+    ("gate", "n_experts", "message"),
+    [
+        (("softmax", [0, 1, 2]), 4, r"does not name expert 3; with n_experts=4"),
+        (("softmax", [0, ("laplace", [1, 2])]), 5, r"does not name expert 3; with n_experts=5"),
+        (("laplace", "softmax", [2, 2]), 5, r"add up to 4; they must add up to n_experts=5"),
+        (("softmax", [0, 1, 2]), 2, r"contains expert 2"),
+        ([[0, 1], 2], 4, r"does not name expert 3"),
+    ],
+)
+def test_more_experts_than_leaves_and_fewer(gate, n_experts, message):
+    model = hsmoe.HSMoERegressor(n_experts, gate=gate)
+    with pytest.raises(ValueError, match=message):
         model.fit([[0.0], [1.0]], [0.0, 1.0])
     assert not hasattr(model, "log_evidence_")
 

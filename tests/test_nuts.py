@@ -5,10 +5,9 @@ Laplace node): gate coefficients, horseshoe scales, regression coefficients, noi
 their scales are all explicit, the allocations are summed out, and NUTS draws from it.  Nothing is
 shared with the package: no Polya-Gamma variables, no conjugate update, no particles.
 
-Permuting the experts with the gate leaves the posterior as it is, so that the particles may hold
-the labellings in any proportion.  Most of what is compared does not depend on labels.  With two
-experts, far out along the first feature the gate is on one side of 1/2 in every draw; the mean gate
-there is enough to undo the mixing (see ``_estimates``).
+Permuting the experts with the gate leaves the posterior as it is, so that chains and particles may
+hold the labellings in any proportion.  What is compared does not depend on labels; of two experts
+the gate is that of the one that is in charge far out along the first feature, draw by draw.
 
 The false alarm rate of one call of ``_smallest_p`` is ``FALSE_ALARM`` for fresh seeds, by
 Bonferroni over all its comparisons; the seeds are fixed.
@@ -25,6 +24,7 @@ from one_island import ONE_ISLAND
 from scipy import special, stats
 
 import hsmoe
+from hsmoe._draws import choose_draws
 
 FALSE_ALARM = 1e-3
 
@@ -76,6 +76,11 @@ class Case:
 DEFAULT = Case()
 SOFTMAX = Case(gate="softmax")
 LAPLACE = Case(gate="laplace")
+
+
+def _of_anchor(g, at_anchor):
+    """Return the gate (..., n) of the expert that takes more than half at the anchor (..., 1)."""
+    return np.where(at_anchor > 0.5, g, 1.0 - g)
 
 
 def _scores(case, theta, design):
@@ -188,19 +193,6 @@ def _draws(case, n_chains, n_warmup, n_kept):
     return theta, precision, beta, s2
 
 
-def _one_labelling(case, theta, beta, s2):
-    """Bring the chains of two experts to one labelling, in place; each must keep to its own."""
-    psi = -np.diff(_scores(case, theta, np.c_[1.0, case.anchor])[..., 0, :])[..., 0]
-    swapped = psi < 0
-    assert np.all(swapped == swapped[:, :1])
-    if case.gate == "balanced":
-        theta[swapped] *= -1
-    else:
-        theta[swapped] = theta[swapped][:, ::-1]
-    beta[swapped] = beta[swapped][:, ::-1]
-    s2[swapped] = s2[swapped][:, ::-1]
-
-
 def _polya_gamma(rng, psi):
     """PG(1, psi) as its sum of exponentials, the far terms by their mean."""
     total = 1 / 4 * np.ones_like(psi)
@@ -218,9 +210,6 @@ def _nuts(case, n_chains=16, n_warmup=250, n_kept=400):
     from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
 
     theta, precision, beta, s2 = _draws(case, n_chains, n_warmup, n_kept)
-    labelled = case.n_experts == 2
-    if labelled:
-        _one_labelling(case, theta, beta, s2)
     out = {}
 
     def mean_of(values):
@@ -241,15 +230,11 @@ def _nuts(case, n_chains=16, n_warmup=250, n_kept=400):
 
     g = gate(GATE_X)
     out["gate spread"] = mean_of(((g - 1 / case.n_experts) ** 2).sum(-1))
-    if labelled:
-        # (E g - 1/2) / (2 E g_anchor - 1): to first order the mean of ``half``.
-        over, under = g[..., 0] - 0.5, 2 * gate(case.anchor[:, :2])[..., 0] - 1
-        ratio = over.mean((0, 1)) / under.mean((0, 1))
-        half = ratio + (over - ratio * under) / under.mean((0, 1))
-        half, error = mean_of(half)
-        out["gate mean"] = 0.5 + half, error
-        squares = over**2 - 2 * ratio * (ratio + (over - ratio * under) / under.mean((0, 1)))
-        out["gate variance"] = mean_of((squares + ratio**2)[..., MIDDLE])
+    if case.n_experts == 2:
+        g = _of_anchor(g[..., 0], gate(case.anchor[:, :2])[..., 0])
+        out["gate mean"] = mean_of(g)
+        # Elsewhere nearly nothing.
+        out["gate sd"] = sd_from((g - g.mean((0, 1)))[..., MIDDLE] ** 2)
 
     U = design(FORECAST_X)
     g = gate(FORECAST_X)
@@ -296,18 +281,18 @@ def _runs(case, n_runs, n_particles, ess_threshold=0.5, **wrong):
             standardize=False,
             random_state=seed,
         ).partial_fit(X, y)
-        g, g_sd = model.predict_expert_proba(
-            np.r_[case.anchor, case.widen(GATE_X)], return_std=True
-        )
+        g, g_sd = model.predict_expert_proba(case.widen(GATE_X), return_std=True)
         points = case.widen(FORECAST_X)
+        drawn = _drawn_gate(model, np.r_[case.anchor, case.widen(GATE_X)])[..., 0]
+        drawn = _of_anchor(drawn[:, 1:], drawn[:, :1])
         mean, sd = model.predict(points, return_std=True)
         inclusion = model.gate_inclusion().values[0]
         spread = g_sd**2 + (g - 1 / case.n_experts) ** 2
         answers.append(
             {
-                "share": g[:1, 0],
-                "g": g[1:, 0],
-                "g spread": spread[1:].sum(axis=1),
+                "gate spread": spread.sum(axis=1),
+                "gate": drawn.mean(axis=0),
+                "gate square": (drawn**2).mean(axis=0),
                 "mean": mean,
                 "second": sd**2 + mean**2,
                 "density": np.exp(model.log_density(points, FORECAST_Y)),
@@ -318,21 +303,30 @@ def _runs(case, n_runs, n_particles, ess_threshold=0.5, **wrong):
     return {name: np.array([a[name] for a in answers]) for name in answers[0]}
 
 
-def _estimates(runs):
-    """Pool runs.  Of the gate only ``sum_k (g_k - 1/K)^2`` is free of the labelling.
+def _drawn_gate(model, points):
+    """The gate (draws, n, K) at points, as many draws as there are particles."""
+    design = np.c_[np.ones(len(points)), points]  # nothing is standardised
+    _, engine, _ = model._view()
+    draws = choose_draws(
+        engine,
+        model.n_experts,
+        np.random.default_rng(0),
+        n_draws=model.n_particles,
+        by_island=False,
+        match=False,
+        more_rows=None,
+        n_jobs=1,
+    )
+    return np.exp(draws.at(design, design, None)["log_gate"])
 
-    A run of two experts whose share ``w`` of particles has the first labelling answers
-    ``g = 1/2 + (2w - 1)(m - 1/2)`` for its labelled mean ``m``, at the anchor too: regress one on
-    the other through the origin.
-    """
-    sign = 2 * runs["share"] - 1
-    half = (sign * (runs["g"] - 0.5)).sum(0) / (sign**2).sum()
-    mean = runs["mean"].mean(0)
+
+def _estimates(runs):
+    """Pool runs.  Comparisons that NUTS does not make of a case are left alone."""
+    mean, gate = runs["mean"].mean(0), runs["gate"].mean(0)
     return {
-        "gate mean": 0.5 + half,
-        "gate spread": runs["g spread"].mean(0),
-        # Elsewhere a small difference of two large numbers.  Of two experts, as is the mean.
-        "gate variance": (runs["g spread"].mean(0) / 2 - half**2)[MIDDLE],
+        "gate mean": gate,
+        "gate spread": runs["gate spread"].mean(0),
+        "gate sd": np.sqrt(runs["gate square"].mean(0) - gate**2)[MIDDLE],
         "mean": mean,
         "sd": np.sqrt(runs["second"].mean(0) - mean**2),
         "log density": np.log(runs["density"].mean(0)),
@@ -343,7 +337,7 @@ def _estimates(runs):
 
 def _jackknife(runs):
     """Estimates of all runs pooled, and their standard errors, by name."""
-    n = len(runs["share"])
+    n = len(runs["mean"])
     without = [_estimates({name: np.delete(a, i, 0) for name, a in runs.items()}) for i in range(n)]
     return {
         name: (value, np.sqrt((n - 1) * np.var([w[name] for w in without], axis=0)))
@@ -359,7 +353,7 @@ def _smallest_p(nuts, runs):
         mine, mine_error = ours[name]
         total = np.hypot(error, mine_error)
         z[name] = (mine - value) / total
-        df = (len(runs["share"]) - 1) * (total / mine_error) ** 4  # Welch; NUTS errors are sharp
+        df = (len(runs["mean"]) - 1) * (total / mine_error) ** 4  # Welch; NUTS errors are sharp
         p.extend(2 * stats.t.sf(np.abs(z[name]), df))
     return len(p) * min(p), {name: np.round(value, 1).tolist() for name, value in z.items()}
 

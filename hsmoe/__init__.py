@@ -17,7 +17,7 @@ from ._islands import IslandsDisagreeWarning
 from ._load import load
 from ._merged_experts import MergedExperts, merge_experts
 from ._pit import PitHistogram
-from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
+from ._priors import GroupHorseshoePrior, HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._selection import ExpertSelection, select_n_experts
 from ._version import __version__
 from .classifier import HSMoEClassifier
@@ -38,6 +38,7 @@ __all__ = [
     "Forecast",
     "GateInclusion",
     "GaussianExpert",
+    "GroupHorseshoePrior",
     "HSMoEClassifier",
     "HSMoECountRegressor",
     "HSMoERegressor",

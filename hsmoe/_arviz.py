@@ -122,7 +122,7 @@ def _add_gate(
 ) -> None:
     """Add the gate, split by split: a tree's splits cannot be permuted like its experts."""
     names = np.array(["intercept", *(state.labels[j] for j in columns)])
-    out.coords["split"] = np.array(state.settings.tree.split_labels())
+    out.coords["split"] = np.array(state.settings.gate.split_labels())
     out.coords["gate_feature"] = names
     out.add("posterior", "phi", chains(drawn["phi"]), "split", "gate_feature")
     scales, tau = np.asarray(drawn["local_scale"]), np.asarray(drawn["global_scale"])

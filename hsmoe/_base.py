@@ -485,7 +485,7 @@ class OnlineMixture(ParameterMixin, ABC):
         gate_names = ("intercept", *(state.labels[j] for j in state.columns("gate")))
         return GateInclusion(
             values=np.asarray(engine.gate_inclusion()),
-            splits=tuple(state.settings.tree.split_labels()),
+            splits=tuple(state.settings.gate.split_labels()),
             features=gate_names,
         )
 

@@ -6,7 +6,7 @@ Everything in it is in standardised units; designs come with the leading 1 in co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,9 +109,11 @@ class EngineFactory(Protocol):
         n_islands: int,
         expert_dim: int,
         gate_dim: int,
+        nodes: Sequence[tuple[str, Sequence[int]]],
         tree: IntArray,
         leaves: IntArray,
         gate_prior: Mapping[str, Any],
+        laplace_node: Mapping[str, float],
         expert: Mapping[str, Any],
         ess_threshold: float,
         phi_kernel: str,

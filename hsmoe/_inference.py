@@ -12,6 +12,8 @@ from ._experts import (
     LogitExpert,
     NegativeBinomialExpert,
 )
+from ._gates import Gate, GateNodes
+from ._priors import GatePrior, GroupHorseshoePrior
 
 __all__ = ["Variational", "resolve_inference"]
 
@@ -55,7 +57,9 @@ class Variational:
         return {"diagonal": float(self.covariance == "diagonal")}
 
 
-def resolve_inference(inference: Any, expert: Expert, gate: Any) -> Variational | None:
+def resolve_inference(
+    inference: Any, expert: Expert, gate: Gate, gate_prior: GatePrior
+) -> Variational | None:
     """Return the variational settings that an ``inference`` parameter names; None: particles."""
     if isinstance(inference, str) and inference == "particles":
         return None
@@ -66,10 +70,16 @@ def resolve_inference(inference: Any, expert: Expert, gate: Any) -> Variational 
             f"inference is {inference!r}; it must be 'particles', 'variational' or a Variational "
             "object"
         )
-    if not (isinstance(gate, list | tuple) or gate in ("comb", "balanced")):
+    if isinstance(gate, GateNodes):
         raise ValueError(
-            f"gate is {gate!r}, and inference is variational, which has trees of logistic splits "
-            "alone: choose gate='balanced', 'comb' or nested lists, or inference='particles'"
+            f"gate has {' and '.join(sorted(gate.kinds()))} nodes, and inference is variational, "
+            "which has trees of logistic splits alone: choose gate='balanced', 'comb' or nested "
+            "lists, or inference='particles'"
+        )
+    if isinstance(gate_prior, GroupHorseshoePrior):
+        raise ValueError(
+            f"gate_prior is {gate_prior!r}, and inference is variational, which has no scale of a "
+            "whole split: choose gate_prior='horseshoe', or inference='particles'"
         )
     if isinstance(expert, NegativeBinomialExpert) and expert.dispersion is None:
         raise ValueError(

@@ -9,6 +9,7 @@ from ._checks import check_number
 
 __all__ = [
     "GatePrior",
+    "GroupHorseshoePrior",
     "HorseshoePrior",
     "NormalPrior",
     "PaperHorseshoePrior",
@@ -64,6 +65,40 @@ class HorseshoePrior:
             "intercept_sd": float(self.intercept_sd),
         }
 
+    def laplace_node(self) -> dict[str, float]:
+        """Return the prior of a Laplace node: centres held back by the slab."""
+        return {"centre_sd": float(self.slab), "intercept_sd": float(self.intercept_sd)}
+
+
+@dataclass(frozen=True)
+class GroupHorseshoePrior(HorseshoePrior):
+    """A horseshoe with one more scale a split, so that whole splits switch off.
+
+    As :class:`HorseshoePrior`, with ``phi_lj ~ N(0, tau^2 gamma_l^2 lambda_lj^2) x N(0, slab^2)``
+    and ``gamma_l ~ C+(0, 1)`` for split ``l`` (for each child of a softmax).  A split whose slopes
+    are switched off sends every row the same way with the same probability.
+
+    Parameters
+    ----------
+    tau0, slab, intercept_sd : float
+        As for :class:`HorseshoePrior`.
+
+    References
+    ----------
+    Xu, Schmidt, Makalic, Qian & Hopper (2016), Bayesian grouped horseshoe regression with
+    application to additive models.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> hsmoe.HSMoERegressor(gate_prior=hsmoe.GroupHorseshoePrior())
+    HSMoERegressor(gate_prior=GroupHorseshoePrior(tau0=1.0, slab=3.0, intercept_sd=1.5))
+    """
+
+    def to_core(self) -> dict[str, Any]:
+        """Return the settings as the engine takes them."""
+        return {**super().to_core(), "kind": "group-horseshoe"}
+
 
 @dataclass(frozen=True)
 class NormalPrior:
@@ -98,6 +133,10 @@ class NormalPrior:
             "intercept_sd": float(self.intercept_sd),
         }
 
+    def laplace_node(self) -> dict[str, float]:
+        """Return the prior of a Laplace node: centres as slopes, biases as intercepts."""
+        return {"centre_sd": float(self.scale), "intercept_sd": float(self.intercept_sd)}
+
 
 @dataclass(frozen=True)
 class PaperHorseshoePrior:
@@ -121,11 +160,16 @@ class PaperHorseshoePrior:
         """Return the settings as the engine takes them."""
         return {"kind": "horseshoe-paper"}
 
+    def laplace_node(self) -> dict[str, float]:
+        """Return the prior of a Laplace node: none, without a slab."""
+        return {}
+
 
 GatePrior = HorseshoePrior | NormalPrior | PaperHorseshoePrior
 
 _BY_NAME: dict[str, GatePrior] = {
     "horseshoe": HorseshoePrior(),
+    "group-horseshoe": GroupHorseshoePrior(),
     "normal": NormalPrior(),
     "horseshoe-paper": PaperHorseshoePrior(),
 }
@@ -140,5 +184,5 @@ def resolve_gate_prior(gate_prior: Any) -> GatePrior:
     names = ", ".join(repr(name) for name in _BY_NAME)
     raise ValueError(
         f"gate_prior is {gate_prior!r}; it must be one of {names}, or a HorseshoePrior, "
-        "NormalPrior or PaperHorseshoePrior object"
+        "GroupHorseshoePrior, NormalPrior or PaperHorseshoePrior object"
     )

@@ -14,12 +14,12 @@ from ._checks import check_integer, check_number
 from ._core_protocol import Engine, FloatArray, IntArray
 from ._dispatch import core
 from ._experts import Expert, resolve_expert
+from ._gates import Gate, resolve_gate
 from ._inference import Variational, resolve_inference
 from ._priors import GatePrior, resolve_gate_prior
 from ._scaling import Scaling
 from ._seeding import engine_seeds
 from ._targets import Target
-from ._trees import GateTree, gate_tree
 from ._validation import column_names, select_columns
 
 __all__ = ["STRUCTURAL_PARAMETERS", "LearnedState", "Settings", "resolve_n_jobs"]
@@ -114,6 +114,24 @@ def resolve_forgetting(forgetting: Any, retain: Any, n_islands: int) -> tuple[fl
     return rates
 
 
+def _resolve_gate_and_prior(given: Mapping[str, Any], n_experts: int) -> tuple[Gate, GatePrior]:
+    """Return gate and prior of the structural parameters, checking that they can be together."""
+    gate = resolve_gate(given["gate"], n_experts)
+    prior = resolve_gate_prior(given["gate_prior"])
+    if gate.needs_rows and given["retain"] == 0:
+        raise ValueError(
+            f"retain is 0 with gate={given['gate']!r}; softmax and Laplace gates learn in scans of "
+            "the retained rows: pass a positive retain, or None for all rows"
+        )
+    if "laplace" in gate.kinds() and not prior.laplace_node():
+        raise ValueError(
+            f"gate_prior is {given['gate_prior']!r} with gate={given['gate']!r}; it has no scale "
+            "for the centres of a Laplace gate: pass 'horseshoe', whose slab is their standard "
+            "deviation, or 'normal'"
+        )
+    return gate, prior
+
+
 @dataclass(frozen=True)
 class Settings:
     """The structural parameters, validated."""
@@ -122,7 +140,7 @@ class Settings:
     n_experts: int
     n_particles: int
     n_islands: int
-    tree: GateTree
+    gate: Gate
     gate_prior: GatePrior
     kind: str  # of the target: real, class or count
     expert: Expert
@@ -158,16 +176,17 @@ class Settings:
         if not isinstance(given["standardize"], bool | np.bool_):
             raise ValueError(f"standardize is {given['standardize']!r}; it must be True or False")
         n_islands = check_integer("n_islands", given["n_islands"], 1)
+        gate, gate_prior = _resolve_gate_and_prior(given, n_experts)
         n_particles = check_integer("n_particles", given["n_particles"], 1)
         expert = resolve_expert(given["expert"], kind)
-        variational = resolve_inference(given["inference"], expert, given["gate"])
+        variational = resolve_inference(given["inference"], expert, gate, gate_prior)
         return cls(
             parameters=given,
             n_experts=n_experts,
             n_particles=1 if variational else n_particles,
             n_islands=n_islands,
-            tree=gate_tree(given["gate"], n_experts),
-            gate_prior=resolve_gate_prior(given["gate_prior"]),
+            gate=gate,
+            gate_prior=gate_prior,
             kind=kind,
             expert=expert,
             ess_threshold=check_number(
@@ -260,9 +279,9 @@ class LearnedState:
             n_islands=settings.n_islands,
             expert_dim=1 + len(self.columns("expert")),
             gate_dim=1 + len(self.columns("gate")),
-            tree=settings.tree.nodes,
-            leaves=settings.tree.leaves,
+            **settings.gate.to_core(),
             gate_prior=settings.gate_prior.to_core(),
+            laplace_node=settings.gate_prior.laplace_node(),
             expert=self.target.to_core(settings.expert, scaling),
             ess_threshold=settings.ess_threshold,
             phi_kernel=_PHI_KERNEL,

@@ -148,7 +148,7 @@ def _splits(state: LearnedState, engine: Engine) -> list[str]:
     inclusion = np.asarray(engine.gate_inclusion())
     names = ["intercept", *(state.labels[j] for j in state.columns("gate"))]
     lines = ["gate splits (logit of going left, per standard deviation of a feature; inclusion)"]
-    for l, label in enumerate(state.settings.tree.split_labels()):
+    for l, label in enumerate(state.settings.gate.split_labels()):
         order = np.argsort(-np.abs(phi[l, 1:]), kind="stable")[:3] + 1
         terms = [f"intercept {phi[l, 0]:+.2f}"]
         for j in order:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ._core_protocol import IntArray
 
-__all__ = ["GateTree", "gate_tree"]
+__all__ = ["GateTree", "expert_number", "gate_tree", "tree_of"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class GateTree:
     nodes: IntArray  # (K-1, 3): lo, mid, hi
     leaves: IntArray  # (K,)
 
+    needs_rows = False
+
     def split_labels(self) -> list[str]:
         """Return one label a node: the experts on its left and on its right, ``"0 | 1,2"``."""
 
@@ -33,6 +35,14 @@ class GateTree:
             return ",".join(str(k) for k in self.leaves[lo:hi])
 
         return [f"{experts(lo, mid)} | {experts(mid, hi)}" for lo, mid, hi in self.nodes.tolist()]
+
+    def kinds(self) -> set[str]:
+        """Return the kinds of the nodes."""
+        return {"logistic"} if len(self.nodes) else set()
+
+    def to_core(self) -> dict[str, Any]:
+        """Return the gate as the engine takes it."""
+        return {"nodes": [], "tree": self.nodes, "leaves": self.leaves}
 
 
 def gate_tree(gate: Any, n_experts: int) -> GateTree:
@@ -65,18 +75,19 @@ def gate_tree(gate: Any, n_experts: int) -> GateTree:
                 f"gate is {gate!r}; it must be 'comb', 'balanced' or nested lists of expert "
                 "numbers such as [[0, 1], [2, 3]]"
             )
-        return _tree(splits, range(n_experts))
+        return tree_of(splits, range(n_experts))
     if not isinstance(gate, Sequence):
         raise ValueError(
             f"gate is {gate!r}; it must be 'comb', 'balanced' or nested lists of expert numbers "
             "such as [[0, 1], [2, 3]]"
         )
     if n_experts == 1 and list(gate) == [0]:
-        return _tree((), (0,))
+        return tree_of((), (0,))
     return _nested_tree(gate, n_experts)
 
 
-def _tree(splits: Iterable[tuple[int, int, int]], leaves: Iterable[int]) -> GateTree:
+def tree_of(splits: Iterable[tuple[int, int, int]], leaves: Iterable[int]) -> GateTree:
+    """Return the tree of splits (lo, mid, hi), in any order."""
     # Among nested intervals preorder is: earlier start first, and the wider one first on a tie.
     ordered = sorted(splits, key=lambda split: (split[0], -split[2]))
     return GateTree(
@@ -125,7 +136,7 @@ def _nested_tree(gate: Sequence[Any], n_experts: int) -> GateTree:
                 )
             opened.append((entry, 0, [len(leaves)]))
             continue
-        leaves.append(_expert_number(entry, n_experts, leaves))
+        leaves.append(expert_number(entry, n_experts, leaves))
         bounds.append(len(leaves))
     absent = sorted(set(range(n_experts)) - set(leaves))
     if absent:
@@ -133,10 +144,11 @@ def _nested_tree(gate: Sequence[Any], n_experts: int) -> GateTree:
             f"gate does not name expert {absent[0]}; with n_experts={n_experts} each of "
             f"0..{n_experts - 1} must appear exactly once"
         )
-    return _tree(splits, leaves)
+    return tree_of(splits, leaves)
 
 
-def _expert_number(entry: Any, n_experts: int, seen: Sequence[int]) -> int:
+def expert_number(entry: Any, n_experts: int, seen: Sequence[int]) -> int:
+    """Return an entry of a gate as the number of an expert that was not seen yet."""
     try:
         if isinstance(entry, bool | np.bool_):
             raise TypeError

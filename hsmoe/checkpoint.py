@@ -35,7 +35,7 @@ from ._experts import (
     StudentExpert,
 )
 from ._inference import Variational
-from ._priors import HorseshoePrior, NormalPrior, PaperHorseshoePrior
+from ._priors import GroupHorseshoePrior, HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 
 __all__ = ["decode_value", "encode_value", "pack", "unpack", "write_atomically"]
@@ -51,6 +51,7 @@ _PARTS = {
     for part in (
         BinomialExpert,
         GaussianExpert,
+        GroupHorseshoePrior,
         HorseshoePrior,
         LaplaceExpert,
         LogitExpert,

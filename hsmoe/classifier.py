@@ -24,8 +24,8 @@ Self = TypeVar("Self", bound="HSMoEClassifier")
 class HSMoEClassifier(OnlineMixture):
     """Bayesian mixture of logistic regressions for two or more classes, learned online.
 
-    ``P(y = c | x) = sum_k g_k(x) f_k(c | x)``: a binary tree of logistic splits ``g`` routes a row
-    to one of ``n_experts`` logistic regressions (for more than two classes a comb of them, see
+    ``P(y = c | x) = sum_k g_k(x) f_k(c | x)``: the gate ``g`` of :class:`HSMoERegressor` routes a
+    row to one of ``n_experts`` logistic regressions (for more than two classes a comb of them, see
     :class:`LogitExpert`).  Everything is learned together, row by row, by particle learning;
     predictions are averages over the particles.
 

@@ -11,12 +11,14 @@ from ._arviz import GivenRows, as_inference_data, import_arviz, posterior_draws
 from ._base import OnlineMixture
 from ._checks import check_integer
 from ._core_protocol import Engine, FloatArray
+from ._drawn_mixtures import draw_mixtures
 from ._learning import scatter
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import resolve_n_jobs
 from ._targets import RealTarget, Target
 from ._validation import read_features
+from .mixtures import KnownMixture
 
 __all__ = ["HSMoERegressor"]
 
@@ -24,10 +26,10 @@ __all__ = ["HSMoERegressor"]
 class HSMoERegressor(OnlineMixture):
     """Bayesian mixture of linear experts for a real target, learned online.
 
-    ``p(y | x) = sum_k g_k(x) N(y; x'beta_k, s2_k)``: a binary tree of logistic splits ``g`` routes
-    a row to one of ``n_experts`` linear regressions.  Gate, coefficients and noise are learned
-    together, row by row, by particle learning; predictions are mixtures over the particles.  With
-    many experts or features ``inference="variational"`` is cheaper.
+    ``p(y | x) = sum_k g_k(x) N(y; x'beta_k, s2_k)``: a gate ``g``, by default a binary tree of
+    logistic splits, routes a row to one of ``n_experts`` linear regressions.  Gate, coefficients
+    and noise are learned together, row by row, by particle learning; predictions are mixtures over
+    the particles.  With many experts or features ``inference="variational"`` is cheaper.
 
     Parameters
     ----------
@@ -41,11 +43,18 @@ class HSMoERegressor(OnlineMixture):
     n_islands : int
         Independent populations; their spread is the Monte Carlo error of the evidence.  One island
         of few particles is fast, but now and then one ends in a poor arrangement of the experts.
-    gate : {"comb", "balanced"} or nested lists of int
+    gate : {"comb", "balanced", "softmax", "laplace"}, nested lists of int, or tuple
         Which experts each split tells apart: ``"balanced"`` (halving), ``"comb"`` (stick breaking;
         dearer for many experts), or nested lists of expert numbers, ``[[0, 1], [2, 3]]``.
-    gate_prior : {"horseshoe", "normal", "horseshoe-paper"} or prior object
-        Prior of the gate coefficients.
+        ``"softmax"``: ``g_k`` proportional to ``exp(u'phi_k)``; ``"laplace"``: to
+        ``exp(b_k - |u - c_k|)``, the distance in standardised features.  Hierarchies of any shape:
+        ``(kind, children)``, a child being an expert number, such a pair, or nested lists, as in
+        ``("softmax", [0, ("laplace", [1, 2])])``; ``("softmax", "laplace", [2, 3])`` is a softmax
+        over Laplace nodes of two and three experts.  Softmax and Laplace nodes learn in scans of
+        the retained rows and need ``retain`` above 0 or None.
+    gate_prior : {"horseshoe", "group-horseshoe", "normal", "horseshoe-paper"} or prior object
+        Prior of the gate coefficients.  A Laplace node has normal biases and centres: the latter
+        with the slab of a horseshoe, or the scale of a normal prior, as standard deviation.
     expert : {"gaussian", "student", "laplace"} or expert object
         What an expert is: the law of its errors.
     gate_features, expert_features : list of str or int, optional
@@ -309,6 +318,48 @@ class HSMoERegressor(OnlineMixture):
         _, engine, scaling, expert, gate, kept = self._read_designs(X)
         seed = draw_seed(random_state)
         return scatter(scaling.location(engine.sample(expert, gate, count, seed)), kept)
+
+    def draw_mixtures(self, n_draws: int, random_state: Any = 0) -> list[KnownMixture]:
+        """Draw mixtures with known parameters from the posterior, in the units of the data.
+
+        What the losses of :mod:`hsmoe.losses` compare with a truth.  Experts are numbered as the
+        particles hold them.
+
+        Parameters
+        ----------
+        n_draws : int
+        random_state : None, int, SeedSequence or Generator
+            Seed of these draws; the model's own streams are not touched.
+
+        Returns
+        -------
+        list of SoftmaxMixture or TreeMixture
+            As the gate is.
+
+        Raises
+        ------
+        ValueError
+            If the gate has Laplace nodes or is a hierarchy of softmax nodes, or the experts are not
+            Gaussian.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe
+        >>> X = np.linspace(0, 1, 200)[:, None]
+        >>> y = np.where(X[:, 0] > 0.5, 3.0, -3.0)
+        >>> model = hsmoe.HSMoERegressor(2, 16, 1, gate="softmax", random_state=1).fit(X, y)
+        >>> model.draw_mixtures(1)[0].gate_slopes.shape
+        (2, 1)
+        """
+        state, engine, scaling = self._view()
+        return draw_mixtures(
+            state,
+            engine,
+            scaling,
+            n_draws=check_integer("n_draws", n_draws, 1),
+            random_state=random_state,
+            n_jobs=resolve_n_jobs(self.n_jobs),
+        )
 
     def to_arviz(
         self,

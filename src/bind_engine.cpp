@@ -38,11 +38,12 @@ double option(const py::dict& d, const char* key, double fallback) {
 
 PriorOptions prior_options(const py::dict& d) {
   const auto kind = d["kind"].cast<std::string>();
-  if (kind == "horseshoe") {
+  if (kind == "horseshoe" || kind == "group-horseshoe") {
     HorseshoeOptions o;
     o.tau0 = option(d, "tau0", o.tau0);
     o.slab = option(d, "slab", o.slab);
     o.intercept_sd = option(d, "intercept_sd", o.intercept_sd);
+    o.group = kind == "group-horseshoe";
     return o;
   }
   if (kind == "horseshoe-paper") return HorseshoeOptions::paper();
@@ -52,7 +53,7 @@ PriorOptions prior_options(const py::dict& d) {
     o.intercept_sd = option(d, "intercept_sd", o.intercept_sd);
     return o;
   }
-  throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, horseshoe-paper, normal");
+  throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, group-horseshoe, horseshoe-paper, normal");
 }
 
 template <class Options>
@@ -63,6 +64,13 @@ Options noise_options(const py::dict& d) {
   o.b0_shape = option(d, "b0_shape", o.b0_shape);
   o.coefficient_variance = option(d, "coefficient_variance", o.coefficient_variance);
   return o;
+}
+
+NodeKind node_kind(const std::string& name) {
+  if (name == "logistic") return NodeKind::logistic;
+  if (name == "softmax") return NodeKind::softmax;
+  if (name == "laplace") return NodeKind::laplace;
+  throw InvalidArgument("Engine: node kind '" + name + "' is not one of logistic, softmax, laplace");
 }
 
 template <class Options>
@@ -101,14 +109,15 @@ PhiKernel phi_kernel(const std::string& name) {
 }
 
 std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int expert_dim, int gate_dim,
-                              const Indices& tree, const Indices& leaves, const py::dict& gate_prior,
+                              const std::vector<std::pair<std::string, std::vector<Index>>>& nodes, const Indices& tree,
+                              const Indices& leaves, const py::dict& gate_prior, const py::dict& laplace_node,
                               const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_scans, Index scan_rows,
                               Index exchange_rows, int early_particles, Index early_rows, const Doubles& forgetting,
                               double pool_memory, const std::optional<py::dict>& variational, const Words& seeds) {
   check_at_least("Engine", "n_experts", n_experts, 1);
   check_at_least("Engine", "n_particles", n_particles, 1);
   check_at_least("Engine", "n_islands", n_islands, 1);
-  check_shape("Engine", "tree", tree, {n_experts - 1, 3});
+  if (nodes.empty()) check_shape("Engine", "tree", tree, {n_experts - 1, 3});
   check_shape("Engine", "leaves", leaves, {n_experts});
   EngineConfig c;
   c.n_experts = n_experts;
@@ -119,6 +128,9 @@ std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int
   check_shape("Engine", "seeds", seeds, {Index(n_islands) * (c.first_particles() + 1), 4});
   c.expert_dim = expert_dim;
   c.gate_dim = gate_dim;
+  for (const auto& [kind, bounds] : nodes) c.nodes.push_back({node_kind(kind), bounds});
+  c.laplace_node.centre_sd = option(laplace_node, "centre_sd", c.laplace_node.centre_sd);
+  c.laplace_node.intercept_sd = option(laplace_node, "intercept_sd", c.laplace_node.intercept_sd);
   c.tree.assign(tree.data(), tree.data() + tree.size());
   c.leaves.assign(leaves.data(), leaves.data() + leaves.size());
   c.gate_prior = prior_options(gate_prior);
@@ -354,8 +366,8 @@ void bind_engine(py::module_& m) {
   using namespace py::literals;
   py::class_<Engine>(m, "Engine", py::module_local())
       .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
-           "tree"_a, "leaves"_a, "gate_prior"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a, "retain"_a = Index(0),
-           "n_scans"_a = 1, "scan_rows"_a = Index(0), "exchange_rows"_a = Index(0), "early_particles"_a = 0,
+           "nodes"_a, "tree"_a, "leaves"_a, "gate_prior"_a, "laplace_node"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a,
+           "retain"_a = Index(0), "n_scans"_a = 1, "scan_rows"_a = Index(0), "exchange_rows"_a = Index(0), "early_particles"_a = 0,
            "early_rows"_a = Index(0), "forgetting"_a = Doubles(0), "pool_memory"_a = 1.0, "variational"_a = py::none(), "seeds"_a)
       .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
         return learn(e, X, U, y, n_jobs, nullptr);

@@ -87,6 +87,10 @@ def test_unseeded_models_resume_too(two_regimes):
         {"gate": ((0, 1), (2, [3])), "gate_features": ["a", "b"], "expert_features": [0, 2]},
         {"gate_prior": hsmoe.HorseshoePrior(tau0=0.1), "expert": hsmoe.GaussianExpert(b0=1e-3)},
         {"gate_prior": hsmoe.NormalPrior(), "n_warmup": 17, "standardize": False},
+        {
+            "gate_prior": hsmoe.GroupHorseshoePrior(slab=2.0),
+            "gate": ("softmax", [2, ("laplace", [0, 1])]),
+        },
         {"gate_prior": hsmoe.PaperHorseshoePrior(), "random_state": 2**100, "verbose": 2},
         {"ess_threshold": float("inf"), "missing": "skip", "n_jobs": -1},
     ],

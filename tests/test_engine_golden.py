@@ -23,6 +23,8 @@ CASES = {
     "balanced-islands": dict(n_experts=4, gate="balanced", n_islands=2, gate_prior="normal"),
     "paper": dict(n_experts=3, gate_prior="horseshoe-paper", retain=0),
     "forgetting": dict(n_experts=2, retain=20, forgetting=0.98),
+    "softmax": dict(n_experts=3, gate="softmax", gate_prior="group-horseshoe"),
+    "laplace": dict(n_experts=3, gate=("laplace", [[0, 2], 1]), retain=30, forgetting=0.98),
 }
 
 

@@ -470,7 +470,8 @@ def test_only_missing_rows():
 
 @pytest.mark.parametrize("gate", ["comb", "balanced", [[0, 2], 1], [[2, 1, 0]][0], ((0, 1), 2)])
 @pytest.mark.parametrize(
-    "gate_prior", ["horseshoe", "normal", "horseshoe-paper", hsmoe.HorseshoePrior(tau0=0.1)]
+    "gate_prior",
+    ["group-horseshoe", "horseshoe", "normal", "horseshoe-paper", hsmoe.HorseshoePrior(tau0=0.1)],
 )
 def test_gates_and_priors(gate, gate_prior, two_regimes):
     X, y = two_regimes

@@ -47,11 +47,11 @@ class WrongScales final : public GatePrior<W> {
       for (double& v : small) v *= 0.7;
     right_->refresh_global(small.data(), s, stride, g, rng, m);
   }
-  Lane<W> log_marginal(const Lane<W>* phi, const double* g, double mean) const override {
-    return right_->log_marginal(phi, g, mean) + (marginal_ ? 0.5 * phi[1] * phi[1] : Lane<W>(0.0));
+  Lane<W> log_marginal(const Lane<W>* phi, const double* s, const double* g, double mean) const override {
+    return right_->log_marginal(phi, s, g, mean) + (marginal_ ? 0.5 * phi[1] * phi[1] : Lane<W>(0.0));
   }
-  void expected_precision(const double* g, const Lane<W>* moment, Lane<W>* D) const override {
-    right_->expected_precision(g, moment, D);
+  void expected_precision(const double* s, const double* g, const Lane<W>* moment, Lane<W>* D) const override {
+    right_->expected_precision(s, g, moment, D);
   }
   void draw_local(const double* phi, double* s, const double* g, Stream<W>& rng, Mask<W> m) const override {
     std::vector<double> small(phi, phi + W * this->dim_);
@@ -85,8 +85,8 @@ class FaultyGate : public Gate<W> {
     bool renews = false;                // phi drawn once more after the row: not a fault
     std::shared_ptr<Stash<W>> redrawn;  // z and the logits are those of the stash
   };
-  FaultyGate(std::unique_ptr<Gate<W>> right, Faults faults)
-      : right_(std::move(right)), faults_(std::move(faults)) {}
+  FaultyGate(std::unique_ptr<Gate<W>> right, int n_experts, Faults faults)
+      : right_(std::move(right)), K_(n_experts), faults_(std::move(faults)) {}
   int fields() const override { return right_->fields(); }
   int memo_lanes() const override { return right_->memo_lanes(); }
   int work_lanes() const override { return right_->work_lanes(); }
@@ -115,6 +115,14 @@ class FaultyGate : public Gate<W> {
     right_->absorb(s, frozen, rows, wrong, memo, rng, m, work);
   }
   void renew(double* s, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override { right_->renew(s, rng, m, work); }
+  bool moves_by_rows() const override { return right_->moves_by_rows(); }
+  Index move_lanes(Index n) const override { return right_->move_lanes(n); }
+  void move(double* s, double* sums, Index n, Index n_freeze, const double* U, const Lane<W>* z, Lane<W>* scratch,
+            Stream<W>& rng, Mask<W> m, Lane<W>* work) const override {
+    std::vector<Lane<W>> wrong(static_cast<std::size_t>(n));
+    for (Index i = 0; i < n; ++i) wrong[std::size_t(i)] = told(z[i], rng, m);
+    right_->move(s, faults_.loses_frozen ? nullptr : sums, n, n_freeze, U, wrong.data(), scratch, rng, m, work);
+  }
   bool has_exchanges() const override { return right_->has_exchanges(); }
   Mask<W> exchange(double* s, Index n, const double* U, const Lane<W>* z, Lane<W>* sides, Lane<W>& first,
                    Lane<W>& second, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override {
@@ -129,9 +137,10 @@ class FaultyGate : public Gate<W> {
  private:
   Lane<W> told(Lane<W> z, Stream<W>& rng, Mask<W> m) const {
     if (faults_.flipped == 0) return z;
-    return select(uniform<W>(rng, m) < Lane<W>(faults_.flipped), double(right_->n_splits()) - z, z);
+    return select(uniform<W>(rng, m) < Lane<W>(faults_.flipped), double(K_ - 1) - z, z);
   }
   std::unique_ptr<Gate<W>> right_;
+  int K_;
   Faults faults_;
 };
 

@@ -26,6 +26,23 @@ struct Data {
   }
 };
 
+using Nodes = std::vector<NodeSpec>;
+const Nodes mixed = {{NodeKind::laplace, {0, 2, 3}}, {NodeKind::softmax, {0, 1, 2}}};
+
+// No nodes: the tree of logistic splits.
+struct GateCase {
+  Nodes nodes;
+  bool group;
+};
+
+std::vector<GateCase> gates() {
+  const Nodes softmax = {{NodeKind::softmax, {0, 1, 2, 3}}}, laplace = {{NodeKind::laplace, {0, 1, 2, 3}}},
+              softmax_laplace = {{NodeKind::softmax, {0, 2, 3}}, {NodeKind::laplace, {0, 1, 2}}},
+              laplace_logistic = {{NodeKind::laplace, {0, 2, 3}}, {NodeKind::logistic, {0, 1, 2}}};
+  return {{{}, false},      {{}, true},      {softmax, false},          {softmax, true},
+          {laplace, false}, {mixed, false},  {softmax_laplace, false},  {laplace_logistic, true}};
+}
+
 EngineConfig config(Index retain) {
   EngineConfig c;
   c.n_experts = 3;
@@ -51,15 +68,7 @@ std::vector<std::uint64_t> seeds(const EngineConfig& c) {
 }
 
 template <int W>
-EngineState run(const Data& data, const EngineConfig& c, int jobs, int chunk, std::vector<double>* crps);
-
-template <int W>
-EngineState run(const Data& data, Index retain, int jobs, int chunk, std::vector<double>* crps = nullptr) {
-  return run<W>(data, config(retain), jobs, chunk, crps);
-}
-
-template <int W>
-EngineState run(const Data& data, const EngineConfig& c, int jobs, int chunk, std::vector<double>* crps) {
+EngineState run(const Data& data, const EngineConfig& c, int jobs, int chunk, std::vector<double>* crps = nullptr) {
   auto engine = make_engine<W>(c, seeds(c));
   std::vector<double> scores(data.n);
   for (int i = 0; i < data.n; i += chunk) {
@@ -196,49 +205,66 @@ int main() {
   far_row<8>();
 
   const Data data;
-  for (Index retain : {Index(0), Index(30), Index(-1)}) {
-    std::vector<double> crps[3];
-    const EngineState reference = run<1>(data, retain, 1, data.n, &crps[0]);
-    CHECK(reference.resampling_log.size() > 3);
-    CHECK(same(reference, run<2>(data, retain, 1, data.n, &crps[1])));
-    CHECK(same(reference, run<4>(data, retain, 2, 7)));
-    CHECK(same(reference, run<8>(data, retain, 3, 1, &crps[2])));
-    CHECK(same(reference, run<1>(data, retain, 3, 50)));
-    CHECK(crps[0] == crps[1]);
-    CHECK(crps[0] == crps[2]);
-  }
-  for (const Kind& kind : kinds())
-    for (Index retain : {Index(0), Index(30)}) {
-      Data other = data;
-      other.n = 70;
-      for (double& y : other.y) y = kind.target(y);
+  for (const GateCase& gate : gates())
+    for (Index retain : {Index(0), Index(30), Index(-1)}) {
       EngineConfig c = config(retain);
-      c.expert = kind.options;
+      c.nodes = gate.nodes;
+      std::get<HorseshoeOptions>(c.gate_prior).group = gate.group;
+      if (retain == 0 && !gate.nodes.empty()) {  // nothing to learn from
+        bool thrown = false;
+        try {
+          make_engine<4>(c, seeds(c));
+        } catch (const InvalidArgument&) {
+          thrown = true;
+        }
+        CHECK(thrown);
+        continue;
+      }
       std::vector<double> crps[3];
-      const EngineState reference = run<1>(other, c, 1, other.n, &crps[0]);
+      const EngineState reference = run<1>(data, c, 1, data.n, &crps[0]);
       CHECK(reference.resampling_log.size() > 3);
-      CHECK(same(reference, run<2>(other, c, 2, 7, &crps[1])));
-      CHECK(same(reference, run<8>(other, c, 3, 1, &crps[2])));
+      CHECK(retain == 0 || reference.sweep_log.size() > 3);
+      CHECK(same(reference, run<2>(data, c, 1, data.n, &crps[1])));
+      CHECK(same(reference, run<4>(data, c, 2, 7)));
+      CHECK(same(reference, run<8>(data, c, 3, 1, &crps[2])));
+      CHECK(same(reference, run<1>(data, c, 3, 50)));
       CHECK(crps[0] == crps[1]);
       CHECK(crps[0] == crps[2]);
-      // A target that the experts cannot have is refused, and nothing has moved.
-      auto engine = make_engine<4>(c, seeds(c));
-      engine->set_state(reference);
-      std::vector<double> bad(other.y.begin(), other.y.begin() + 5);
-      bad[3] = 0.5;
-      if (kind.target(0.5) == 0.5) continue;
-      bool thrown = false;
-      try {
-        engine->learn({5, other.X.data(), other.X.data(), bad.data()}, 1, {}, nullptr, {});
-      } catch (const InvalidArgument&) {
-        thrown = true;
-      }
-      CHECK(thrown && same(reference, engine->state()));
     }
+  for (const Kind& kind : kinds())
+    for (const Nodes& nodes : {Nodes{}, mixed})
+      for (Index retain : {Index(nodes.empty() ? 0 : -1), Index(30)}) {
+        Data other = data;
+        other.n = 70;
+        for (double& y : other.y) y = kind.target(y);
+        EngineConfig c = config(retain);
+        c.nodes = nodes;
+        c.expert = kind.options;
+        std::vector<double> crps[3];
+        const EngineState reference = run<1>(other, c, 1, other.n, &crps[0]);
+        CHECK(reference.resampling_log.size() > 3);
+        CHECK(same(reference, run<2>(other, c, 2, 7, &crps[1])));
+        CHECK(same(reference, run<8>(other, c, 3, 1, &crps[2])));
+        CHECK(crps[0] == crps[1]);
+        CHECK(crps[0] == crps[2]);
+        // A target that the experts cannot have is refused, and nothing has moved.
+        auto engine = make_engine<4>(c, seeds(c));
+        engine->set_state(reference);
+        std::vector<double> bad(other.y.begin(), other.y.begin() + 5);
+        bad[3] = 0.5;
+        if (kind.target(0.5) == 0.5) continue;
+        bool thrown = false;
+        try {
+          engine->learn({5, other.X.data(), other.X.data(), bad.data()}, 1, {}, nullptr, {});
+        } catch (const InvalidArgument&) {
+          thrown = true;
+        }
+        CHECK(thrown && same(reference, engine->state()));
+      }
   for (int n = 1; n <= 60; ++n) {  // after each of the rows that may end in an exchange
     Data young;
     young.n = n;
-    gate_and_experts_agree(run<4>(young, -1, 1, n));
+    gate_and_experts_agree(run<4>(young, config(-1), 1, n));
   }
 
   // Draws of the parameters: the same bits too, and the particles are only read.

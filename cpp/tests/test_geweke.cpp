@@ -166,11 +166,13 @@ struct Chain {
 
 enum class Kernel { scan, scan_and_exchange, row_by_sweep, row_by_block };
 
-double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kernel = Kernel::scan) {
+double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kernel = Kernel::scan, bool group = false) {
   const Design design;
   auto make_prior = [&]() -> std::unique_ptr<GatePrior<W>> {
     if (!horseshoe) return std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{});
-    std::unique_ptr<GatePrior<W>> prior = std::make_unique<Horseshoe<W>>(K - 1, p, HorseshoeOptions{});
+    HorseshoeOptions options;
+    options.group = group;
+    std::unique_ptr<GatePrior<W>> prior = std::make_unique<Horseshoe<W>>(K - 1, p, options);
     const bool local = fault == Fault::wrong_local_scale, global = fault == Fault::wrong_global_scale;
     const bool marginal = fault == Fault::wrong_marginal, redrawn = fault == Fault::wrong_redrawn_scale;
     if (local || global || marginal || redrawn)
@@ -238,6 +240,9 @@ int main() {
     CHECK(right < 4.5);
     CHECK(n_exchanged > 0.05 * 2 * chains * steps);
   }
+  const double grouped = largest_z(Fault::none, true, 2 * chains, steps, Kernel::scan_and_exchange, true);
+  std::printf("exchange, group horseshoe: largest |z| %.2f\n", grouped);
+  CHECK(grouped < 4.5);
   for (Fault f : {Fault::wrong_marginal, Fault::wrong_redrawn_scale}) {
     const double z = largest_z(f, true, 2 * chains, steps, Kernel::scan_and_exchange);
     std::printf("exchange, fault %d: largest |z| %.2f\n", int(f), z);

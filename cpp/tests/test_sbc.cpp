@@ -24,6 +24,7 @@
 
 #include <hsmoe/expert/gaussian.hpp>
 #include <hsmoe/filter/particle_filter.hpp>
+#include <hsmoe/gate/nested_gate.hpp>
 #include <hsmoe/gate/tree_gate.hpp>
 #include <hsmoe/prior/horseshoe.hpp>
 #include <hsmoe/prior/normal.hpp>
@@ -56,12 +57,22 @@ struct Setting {
   // gate its square.
   bool fresh = false;
   bool relabel = false;  // K=2: the labels of each posterior draw at random, which is exact by symmetry
+  std::vector<NodeSpec> nodes = {};  // of a nested gate; empty: the tree of logistic splits
+  /// Rows of the coefficient table.
+  int n_splits() const {
+    if (nodes.empty()) return K() - 1;
+    int rows = 0;
+    for (const NodeSpec& node : nodes) rows += node.kind == NodeKind::logistic ? 1 : node.n_children();
+    return rows;
+  }
   int K() const { return int(leaves.size()); }
   int d() const { return fresh ? 1 : 2; }
   int p() const { return fresh ? n + 1 : 3; }
 };
 
 constexpr GaussianOptions expert_options = {2.0, 0.1, 1.0, 10.0};  // those of the Python API: b0 is learned
+
+constexpr LaplaceNodeOptions laplace_options{2.0, 1.5};
 
 /// n rows and a new one.
 struct Design {
@@ -88,11 +99,15 @@ struct Model {
 Model make_model(const Setting& s, Fault fault) {
   auto make_gate = [&]() -> std::unique_ptr<Gate<W>> {
     std::unique_ptr<GatePrior<W>> prior;
-    const int nodes = s.K() - 1, p = s.p();
+    const int p = s.p();
+    const bool nested = !s.nodes.empty();
+    const int nodes = nested ? NestedGate<W>::n_penalised(NodeTree(s.nodes, s.leaves)) : s.K() - 1;
     if (const auto* o = std::get_if<HorseshoeOptions>(&s.prior)) prior = std::make_unique<Horseshoe<W>>(nodes, p, *o);
     else prior = std::make_unique<NormalPrior<W>>(nodes, p, std::get<NormalPriorOptions>(s.prior));
     const bool local = fault == Fault::local_scale, global = fault == Fault::global_scale;
     if (local || global) prior = std::make_unique<faults::WrongScales<W>>(std::move(prior), local, global);
+    if (nested)
+      return std::make_unique<NestedGate<W>>(NodeTree(s.nodes, s.leaves), p, std::move(prior), laplace_options);
     return std::make_unique<TreeGate<W>>(Tree(s.tree, s.leaves), p, std::move(prior));
   };
   Model m{std::make_unique<GaussianExpert<W>>(s.K(), s.d(), expert_options), make_gate()};
@@ -110,7 +125,7 @@ Model make_model(const Setting& s, Fault fault) {
     expert.gate = make_gate();
   }
   return {std::make_unique<faults::FaultyExpert<W>>(std::move(m.expert), s.K(), expert),
-          std::make_unique<faults::FaultyGate<W>>(std::move(m.gate), gate)};
+          std::make_unique<faults::FaultyGate<W>>(std::move(m.gate), s.K(), gate)};
 }
 
 /// A point of the parameter space; the model, written anew.
@@ -122,7 +137,25 @@ struct Parameters {
   /// log g_k(u; phi).
   std::vector<double> log_gate(const double* u) const {
     std::vector<double> log_g(s.leaves.size(), 0.0);
-    for (int l = 0; l < s.K() - 1; ++l) {
+    const double* row = phi.data();
+    for (const NodeSpec& node : s.nodes) {
+      std::vector<double> score(std::size_t(node.n_children()), 0.0);
+      for (int c = 0; c < node.n_children(); ++c) {
+        if (node.kind == NodeKind::logistic && c == 1) break;  // its score is 0
+        double linear = 0, square = 0;
+        for (int j = 0; j < s.p(); ++j) {
+          linear += u[j] * row[j];
+          if (j > 0) square += (u[j] - row[j]) * (u[j] - row[j]);
+        }
+        score[std::size_t(c)] = node.kind == NodeKind::laplace ? row[0] - std::sqrt(square) : linear;
+        row += s.p();
+      }
+      const double total = log_sum_exp(score.data(), node.n_children());
+      for (int c = 0; c < node.n_children(); ++c)
+        for (Index at = node.bounds[std::size_t(c)]; at < node.bounds[std::size_t(c) + 1]; ++at)
+          log_g[s.leaves[at]] += score[std::size_t(c)] - total;
+    }
+    for (int l = 0; s.nodes.empty() && l < s.K() - 1; ++l) {
       const Index low = s.tree[3 * l], middle = s.tree[3 * l + 1], high = s.tree[3 * l + 2];
       double psi = 0;
       for (int j = 0; j < s.p(); ++j) psi += u[j] * phi[l * s.p() + j];
@@ -190,7 +223,7 @@ class Reader {
 
  private:
   Parameters parameters(int lane) const {
-    const int M = (s_.K() - 1) * s_.p(), d = s_.d(), stride = m_.expert->fields() / s_.K();
+    const int M = s_.n_splits() * s_.p(), d = s_.d(), stride = m_.expert->fields() / s_.K();
     Parameters q{s_, std::vector<double>(M), std::vector<double>(M), {}, {}, {}, 0.0};
     std::vector<double> inclusion(M);
     m_.gate->describe(gate_.data(), lane, q.phi.data(), q.lambda.data(), inclusion.data(), &q.tau);
@@ -326,7 +359,7 @@ void must_fail(const Setting& s, int replications, bool print, const std::vector
 int main(int argc, char** argv) {
   const bool thorough = argc > 1 && std::strcmp(argv[1], "long") == 0;
   const std::vector<Index> two = {0, 1, 2};
-  const Index all = -1, product = 500;  // rows that a rejuvenation of the Python API visits
+  constexpr Index all = -1, product = 500;  // rows that a rejuvenation of the Python API visits
   const NormalPriorOptions wide{8.0, 8.0};
 
   // One scan an event is as exact as the many of the product, and cheap.
@@ -337,6 +370,17 @@ int main(int argc, char** argv) {
   // of y, E[g_z f_z / sum_k g_k f_k], does not: it is E[g_z] for g in {0, 1}.
   Setting passing{"K=2, no scans, steep gate", two, {0, 1}, 8, 512, 0, 0, wide, true};
   const std::vector<Index> comb = {0, 1, 3, 1, 2, 3};
+  auto nested = [](const char* name, std::vector<NodeSpec> nodes, int N, bool group = false) {
+    Setting s{name, {}, {}, 20, N, all, 0};
+    for (Index k = nodes[0].bounds.back(); k-- > 0;) s.leaves.push_back(k);
+    s.nodes = std::move(nodes);
+    HorseshoeOptions prior;
+    prior.group = group;
+    s.prior = prior;
+    return s;
+  };
+  const std::vector<NodeSpec> softmax = {{NodeKind::softmax, {0, 1, 2}}}, laplace = {{NodeKind::laplace, {0, 1, 2}}},
+                              mixed = {{NodeKind::softmax, {0, 2, 3}}, {NodeKind::laplace, {0, 1, 2}}};
   if (!thorough) {
     must_pass({"K=2, scans of the product", two, {0, 1}, 20, 64, all, product}, 100, false);
     must_pass({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 200, false);
@@ -350,6 +394,10 @@ int main(int argc, char** argv) {
     must_pass(passing, 400, false);
     must_pass(passing, 200, false, Fault::late_redraw);
     must_fail(passing, 200, false, {Fault::redrawn_phi});
+    must_pass(nested("softmax", softmax, 128), 200, false);
+    must_fail(nested("softmax", softmax, 128), 150, false, {Fault::flipped_kappa, Fault::global_scale});
+    must_pass(nested("Laplace", laplace, 128), 200, false);
+    must_fail(nested("Laplace", laplace, 128), 150, false, {Fault::flipped_kappa});
     return report("sbc");
   }
 
@@ -378,6 +426,12 @@ int main(int argc, char** argv) {
   const std::vector<Index> crest = {0, 2, 3, 0, 1, 2}, balanced = {0, 2, 4, 0, 1, 2, 2, 3, 4};
   must_pass({"K=3 (0, 1 | 2), scans of the product", crest, {0, 1, 2}, 20, 256, all, product}, 400, true);
   must_pass({"K=4 balanced, scans of the product", balanced, {0, 1, 2, 3}, 20, 256, all, product}, 400, true);
+  must_pass(nested("softmax", softmax, 512), 2000, true);
+  must_fail(nested("softmax", softmax, 512), 1000, true, {Fault::tenth_flipped, Fault::local_scale, Fault::global_scale});
+  must_pass(nested("softmax, group horseshoe", softmax, 512, true), 500, true);
+  must_pass(nested("Laplace", laplace, 512), 2000, true);
+  must_fail(nested("Laplace", laplace, 512), 1000, true, {Fault::tenth_flipped});
+  must_pass(nested("softmax over Laplace", mixed, 512), 1000, true);
   // The deviation of small N is in the labels.
   Setting relabelled{"K=2, labels at random", two, {0, 1}, 20, 64, all, 0};
   relabelled.relabel = true;

@@ -43,7 +43,7 @@ def _gate(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
         return json.loads(value)
     except json.JSONDecodeError:
         raise click.BadParameter(
-            f"{value!r} is not a nested list such as [[0, 1], [2, 3]]"
+            f"{value!r} is not a nested list in JSON such as [[0, 1], [2, 3]]"
         ) from None
 
 
@@ -89,13 +89,14 @@ def _forgetting(context: click.Context, option: click.Parameter, value: str) -> 
     default=_DEFAULTS["gate"],
     show_default=True,
     callback=_gate,
-    help="comb, balanced, or nested lists of expert numbers.",
+    help="comb, balanced, softmax, laplace, or lists in JSON: nested expert numbers, or "
+    '["softmax", [0, ["laplace", [1, 2]]]].',
 )
 @click.option(
     "--gate-prior",
     default=_DEFAULTS["gate_prior"],
     show_default=True,
-    type=click.Choice(["horseshoe", "normal", "horseshoe-paper"]),
+    type=click.Choice(["horseshoe", "group-horseshoe", "normal", "horseshoe-paper"]),
     help="Prior of the gate coefficients.",
 )
 @click.option(

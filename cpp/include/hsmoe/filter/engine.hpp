@@ -13,6 +13,7 @@
 #include <hsmoe/expert/expert_options.hpp>
 #include <hsmoe/filter/variational_options.hpp>
 #include <hsmoe/gate/gate_options.hpp>
+#include <hsmoe/gate/node_tree.hpp>
 #include <hsmoe/prior/prior_options.hpp>
 #include <hsmoe/types.hpp>
 
@@ -21,8 +22,10 @@ namespace hsmoe {
 struct EngineConfig {
   int n_experts = 1, n_particles = 1, n_islands = 1;
   int expert_dim = 1, gate_dim = 1;
-  std::vector<Index> tree;    // (K-1) x 3
-  std::vector<Index> leaves;  // K
+  std::vector<NodeSpec> nodes;  // of the gate; empty: the binary tree of logistic splits below
+  std::vector<Index> tree;      // (K-1) x 3
+  std::vector<Index> leaves;    // K
+  LaplaceNodeOptions laplace_node;
   PriorOptions gate_prior;
   ExpertOptions expert;
   double ess_threshold = 0.5;

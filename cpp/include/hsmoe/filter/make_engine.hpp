@@ -7,6 +7,7 @@
 #include <hsmoe/expert/scale_mixture_families.hpp>
 #include <hsmoe/filter/check_config.hpp>
 #include <hsmoe/filter/particle_filter.hpp>
+#include <hsmoe/gate/nested_gate.hpp>
 #include <hsmoe/gate/tree_gate.hpp>
 #include <hsmoe/prior/make_prior.hpp>
 
@@ -39,6 +40,27 @@ std::unique_ptr<Expert<W>> make_expert(const NegativeBinomialOptions& o, int n_e
 }
 
 template <int W>
+std::unique_ptr<Gate<W>> make_gate(const EngineConfig& c) {
+  if (c.nodes.empty()) {
+    Tree tree(c.tree, c.leaves);
+    auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
+    return std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));
+  }
+  if (c.retain == 0)
+    detail::invalid("Engine", "retain", c.retain,
+                    "positive, or -1 for all rows, with softmax and Laplace nodes: they learn in scans of the retained rows");
+  NodeTree tree(c.nodes, c.leaves);
+  double doubles = 0;
+  for (int l = 0; l < tree.n_nodes(); ++l) doubles += 0.5 * std::pow(double(tree.node(l).n_children()) * c.gate_dim, 2);
+  if (c.retain > 0 && (doubles > 1e9 || c.n_islands * c.n_particles * doubles * 8 > 0.9 * physical_memory()))
+    throw InvalidArgument("Engine: a gate node of many children over " + std::to_string(c.gate_dim) +
+                          " columns remembers too much of the rows that are no longer retained: choose fewer experts, "
+                          "particles or gate_features, or retain all rows");
+  auto prior = make_prior<W>(c.gate_prior, NestedGate<W>::n_penalised(tree), c.gate_dim);
+  return std::make_unique<NestedGate<W>>(std::move(tree), c.gate_dim, std::move(prior), c.laplace_node);
+}
+
+template <int W>
 std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std::uint64_t>& seeds) {
   check_config(c);
   const auto* logit = std::get_if<LogitOptions>(&c.expert);
@@ -55,11 +77,8 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& c, const std::vector<std
       double(c.n_experts) * (0.5 * c.gate_dim + 5) * (c.gate_dim + 1) > 2e9)
     throw InvalidArgument("Engine: a particle of " + std::to_string(c.n_experts) + " experts over " +
                           std::to_string(c.expert_dim) + " columns is too large: choose fewer experts or columns");
-  Tree tree(c.tree, c.leaves);
   auto expert = std::visit([&](const auto& o) { return make_expert<W>(o, c.n_experts, c.expert_dim); }, c.expert);
-  auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
-  auto gate = std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));
-  return std::make_unique<ParticleFilter<W>>(c, std::move(expert), std::move(gate), seeds);
+  return std::make_unique<ParticleFilter<W>>(c, std::move(expert), make_gate<W>(c), seeds);
 }
 
 }  // namespace hsmoe

@@ -163,9 +163,10 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
   const Index n_scans = scans_over(begin, end);
-  const bool exchanging = exchanges(block, begin, end, freeze);
-  // The allocations of a block of rows, or of all for an exchange, with its sides behind them.
-  scratch.allocation.resize(std::size_t(W) * std::size_t(exchanging ? 3 * end : Index(RowBlock::most)));
+  const bool exchanging = exchanges(block, begin, end, freeze), moving = gate_->moves_by_rows();
+  // The allocations of a block of rows, or of all for an exchange or a move, with what these need behind them.
+  const Index n = end - begin, kept = exchanging || moving ? n : Index(RowBlock::most);
+  scratch.allocation.resize(std::size_t(W) * std::size_t(kept + (exchanging ? 2 * n : 0) + gate_->move_lanes(n)));
   Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
   for (Index scan = 0; scan < n_scans; ++scan) {
     const bool last = scan + 1 == n_scans;
@@ -178,7 +179,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       // Blocks of rows end where freezing ends.
       const bool freezing = last && i < freeze;
       const RowBlock rows = buffer.block(i, std::min({i + RowBlock::most, end, freezing ? freeze : end}));
-      Lane<W>* z = exchanging ? allocation + i : allocation;
+      Lane<W>* z = exchanging || moving ? allocation + (i - begin) : allocation;
       for (int t = 0; t < rows.n; ++t) {
         const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
         expert_->parameter_log_density(draw, row, log_f);
@@ -189,7 +190,10 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       gate_->absorb(gate_state, freezing ? frozen_gate : nullptr, rows, z, memo, rng, mask, work);
       i += rows.n;
     }
-    gate_->renew(gate_state, rng, mask, work);
+    if (moving)
+      gate_->move(gate_state, frozen_gate, n, last ? std::max<Index>(freeze - begin, 0) : 0, buffer.u(begin), allocation,
+                  allocation + n, rng, mask, work);
+    else gate_->renew(gate_state, rng, mask, work);
     expert_->rebuild(state, expert_sums, draw, stage, rng, mask, work);
     if (exchanging && last)
       exchange_experts(state, end, allocation, rng, mask, g, memo, work);

@@ -43,6 +43,16 @@ class Gate {
   virtual Mask<W> exchange(double* state, Index n, const double* U, const Lane<W>* z, Lane<W>* sides, Lane<W>& first,
                            Lane<W>& second, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
 
+  // A gate whose coefficients have no sufficient statistics: learn leaves them as they are, and a scan ends with a move
+  // given the allocations of all retained rows, which then takes the place of renew; sums remember the rows before.
+  virtual bool moves_by_rows() const { return false; }
+  /// Lanes of scratch that move needs beside work.
+  virtual Index move_lanes(Index) const { return 0; }
+  /// n retained rows (designs U, row-major) that went to z.  sums: those of the rows before them (null: none); the first
+  /// n_freeze rows join them.
+  virtual void move(double*, double* /*sums*/, Index /*n*/, Index /*n_freeze*/, const double* /*U*/, const Lane<W>* /*z*/,
+                    Lane<W>* /*scratch*/, Stream<W>&, Mask<W>, Lane<W>* /*work*/) const {}
+
   /// For reports: phi (n_splits, p), lambda (n_splits, p), inclusion = 1 - shrinkage factor (n_splits, p), tau.
   virtual void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
                         double* global_scale) const = 0;

@@ -6,4 +6,9 @@ namespace hsmoe {
 /// p(phi, scales | statistics) invariant.
 enum class PhiKernel { sweep, block };
 
+/// Prior of a Laplace node, in units of the gate's features.
+struct LaplaceNodeOptions {
+  double centre_sd = 3.0, intercept_sd = 1.5;
+};
+
 }  // namespace hsmoe

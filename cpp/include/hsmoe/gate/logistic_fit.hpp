@@ -26,7 +26,7 @@ class LogisticFit {
   static int work_lanes(int p) { return 2 * packed_size(p) + 8 * p + 2 * RowBlock::most; }
 
   /// side: for each of n rows (designs U, row-major) +1/2 (left), -1/2 (right), 0 (did not pass).
-  void fit(Index n, const double* U, const Lane<W>* side, const double* global, double intercept_mean) {
+  void fit(Index n, const double* U, const Lane<W>* side, const double* scales, const double* global, double intercept_mean) {
     double* Q = reinterpret_cast<double*>(Q_);
     for (int j = 0; j < p_; ++j) mean_[j] = Lane<W>(0.0);
     for (int step = 0; step < newton_steps; ++step) {
@@ -36,7 +36,7 @@ class LogisticFit {
         Lane<W>& second_moment = scratch_[j];
         second_moment = mean_[j] * mean_[j] + 1.0 / (Lane<W>::load(Q + W * packed_index(j, j)) + (step ? D_[j] : Lane<W>(0.1)));
       }
-      prior_.expected_precision(global, scratch_, D_);
+      prior_.expected_precision(scales, global, scratch_, D_);
       h_[0] += D_[0] * intercept_mean;
       log_det_ = gaussian_solve<W>(Q, D_, h_, p_, scratch_, mean_);
     }

@@ -20,7 +20,7 @@
 #include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/gaussian_draw.hpp>
 #include <hsmoe/prior/gate_prior.hpp>
-#include <hsmoe/random/polya_gamma_queue.hpp>
+#include <hsmoe/random/polya_gamma_table.hpp>
 
 namespace hsmoe {
 
@@ -33,7 +33,7 @@ class TreeGate final : public Gate<W> {
   int fields() const override { return tree_.n_nodes() * stride() + prior_->global_fields(); }
   int memo_lanes() const override { return tree_.n_nodes(); }
   int work_lanes() const override {
-    return std::max(2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), 3 * tree_.n_nodes() * RowBlock::most + 4);
+    return std::max(2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), PolyaGammaTable<W>::work_lanes(tree_.n_nodes() * RowBlock::most));
   }
   int n_splits() const override { return tree_.n_nodes(); }
 
@@ -116,28 +116,13 @@ class TreeGate final : public Gate<W> {
     if (!n_nodes) return;
     // A table of all logits, row after row, and of which of them a lane meets; one pass draws for them all.
     const int cells = n_nodes * rows.n;
-    double* abs_logits = reinterpret_cast<double*>(work);
-    double* w = abs_logits + W * (cells + 1);  // omega = 1 / (4 w)
-    std::uint64_t* next = reinterpret_cast<std::uint64_t*>(w + W * (cells + 1));
-    std::uint64_t lanes[W];
-    for (int i = 0; i < W; ++i) lanes[i] = std::uint64_t(W * cells + i);
-    LaneU<W> place = LaneU<W>::load(lanes), first_met = place;
-    Lane<W>(0.0).store(abs_logits + W * cells);
-    first_met.store(next + W * cells);
-    first_met.store(next + W * (cells + 1));
+    PolyaGammaTable<W> omegas(work, cells);
     Lane<W> position[RowBlock::most];
     for (int t = rows.n - 1; t >= 0; --t) {
       position[t] = position_of(z[t]);
-      for (int l = n_nodes - 1; l >= 0; --l) {
-        const int cell = t * n_nodes + l;
-        place = place - LaneU<W>(W);
-        first_met = select(mask & passes(l, position[t]), place, first_met);
-        first_met.store(next + W * cell);
-        // From `flat` on, omega is 0 to double precision and has no spread.
-        min(Lane<W>(detail::kPolyaGammaFlat), abs(memo[cell])).store(abs_logits + W * cell);
-      }
+      for (int l = n_nodes - 1; l >= 0; --l) omegas.tell(mask & passes(l, position[t]), memo[t * n_nodes + l]);
     }
-    polya_gamma_one_cells<W>(rng, abs_logits, next, w, cells);
+    omegas.draw(rng);
 
     for (int l = 0; l < n_nodes; ++l) {
       const double* passed_rows[RowBlock::most];
@@ -146,7 +131,7 @@ class TreeGate final : public Gate<W> {
       for (int t = 0; t < rows.n; ++t) {
         const Mask<W> passed = mask & passes(l, position[t]);
         if (!any(passed)) continue;
-        omega[n] = select(passed, 0.25 / Lane<W>::load(w + W * (t * n_nodes + l)), Lane<W>(0.0));
+        omega[n] = select(passed, omegas[t * n_nodes + l], Lane<W>(0.0));
         kappa[n] = side_of(l, position[t], mask);
         passed_rows[n++] = rows.u[t];
       }
@@ -207,15 +192,15 @@ class TreeGate final : public Gate<W> {
         side_then[i] = side_of(l, position_of(swapped), moved);
       }
       const double mean = prior_->intercept_mean(tree_.node(l).log_leaf_odds);
-      const double* stored = phi_of(state + W * Index(l) * stride());
+      const double *node = state + W * Index(l) * stride(), *stored = phi_of(node);
       for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(stored + W * j);
-      now.fit(n, U, side_now, global, mean);
-      then.fit(n, U, side_then, global, mean);
+      now.fit(n, U, side_now, scales(node), global, mean);
+      then.fit(n, U, side_then, scales(node), global, mean);
       Lane<W>* next = proposed + l * p_;
       then.draw(rng, moved, next);
-      const Lane<W> gain = then.log_likelihood(n, U, side_then, next) + prior_->log_marginal(next, global, mean) -
+      const Lane<W> gain = then.log_likelihood(n, U, side_then, next) + prior_->log_marginal(next, scales(node), global, mean) -
                            then.log_density(next) - now.log_likelihood(n, U, side_now, phi) -
-                           prior_->log_marginal(phi, global, mean) + now.log_density(phi);
+                           prior_->log_marginal(phi, scales(node), global, mean) + now.log_density(phi);
       log_ratio += select(moved, gain, Lane<W>(0.0));
     }
     const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);

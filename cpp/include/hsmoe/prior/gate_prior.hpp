@@ -37,11 +37,12 @@ class GatePrior {
   virtual void refresh_global(const double* phi, const double* node, Index stride, double* global,
                               Stream<W>& rng, Mask<W> mask) const = 0;
 
-  // With the local scales of a node integrated out, for moves of phi that are not conditionally Gaussian:
+  // With the local scales of a node integrated out, for moves of phi that are not conditionally Gaussian.  A scale that
+  // all coefficients of the node share is no local one: it is read from `node` and stays.
   /// log p(phi | global scales) of one node, up to a constant.
-  virtual Lane<W> log_marginal(const Lane<W>* phi, const double* global, double intercept_mean) const = 0;
+  virtual Lane<W> log_marginal(const Lane<W>* phi, const double* node, const double* global, double intercept_mean) const = 0;
   /// Expected precisions of the coefficients, roughly, where E[phi_j^2 | data] is about second_moment[j].
-  virtual void expected_precision(const double* global, const Lane<W>* second_moment, Lane<W>* D) const = 0;
+  virtual void expected_precision(const double* node, const double* global, const Lane<W>* second_moment, Lane<W>* D) const = 0;
   /// Draw the local scales anew given phi and the global scales, whatever they were, in the mask.
   virtual void draw_local(const double* phi, double* node, const double* global, Stream<W>& rng, Mask<W> mask) const = 0;
 

@@ -7,7 +7,12 @@
 //     lambda^2 | . ~ IG(1, 1/nu + phi^2 / (2 tau^2))                    nu | . ~ IG(1, 1 + 1/lambda^2)
 //     tau^2 | . ~ IG((M+1)/2, 1/xi + sum phi^2 / (2 lambda^2))          xi | . ~ IG(1, 1/tau0^2 + 1/tau^2)
 //
-// over the M penalised coefficients.  Kept as reciprocals: 1/IG(1, c) = Exp(1) / c.
+// over the M penalised coefficients.  With `group` a node has a scale of its own too, so that whole nodes switch off:
+// tau gamma_l in place of tau, gamma_l ~ C+(0, 1) with
+//
+//     gamma_l^2 | . ~ IG((M_l+1)/2, 1/eta + sum_j phi_lj^2 / (2 tau^2 lambda_lj^2))   eta | . ~ IG(1, 1 + 1/gamma_l^2)
+//
+// over the M_l penalised coefficients of the node.  Kept as reciprocals: 1/IG(1, c) = Exp(1) / c.
 // The intercept is N(log leaf odds, intercept_sd^2) and not penalised; `paper` is the prior exactly as
 // printed in arXiv 2601.09043: every coefficient penalised, zero means, no slab, tau0 = 1.
 #pragma once
@@ -36,9 +41,11 @@ class Horseshoe final : public GatePrior<W> {
         slab_(o.slab),
         slab_precision_(1 / (o.slab * o.slab)),
         intercept_precision_(1 / (o.intercept_sd * o.intercept_sd)),
-        tau_(o.tau0, o.slab, n_penalised_) {}
+        tau_(o.group ? TiltedHalfCauchy(o.tau0, o.slab, dim - first_, n_nodes) : TiltedHalfCauchy(o.tau0, o.slab, n_penalised_)),
+        group_(o.group) {}
 
-  int node_fields() const override { return 2 * this->dim_; }  // 1/lambda^2 (dim), 1/nu (dim)
+  /// 1/lambda^2 (dim), 1/nu (dim); 1/gamma^2, 1/eta.
+  int node_fields() const override { return 2 * this->dim_ + (group_ ? 2 : 0); }
   int global_fields() const override { return 2; }             // 1/tau^2, 1/xi
   double intercept_mean(double log_leaf_odds) const override { return first_ ? log_leaf_odds : 0.0; }
   bool penalised(int j) const override { return j >= first_; }
@@ -60,7 +67,20 @@ class Horseshoe final : public GatePrior<W> {
   //   c > 1: the same with sinh and a = arccosh c      c = 0: tan(pi v / 2)
   // (the tilted cdf is arctan(lambda s / sqrt(1 + c^2 lambda^2)) / a, s = sqrt(1 - c^2), and its hyperbolic form).
   void draw_node(double* node, const double* global, Stream<W>& rng, Mask<W> mask) const override {
-    const Lane<W> tau_sq = 1.0 / Lane<W>::load(global);
+    if (group_) {
+      Lane<W> gamma(1.0);
+      for (int w = 0; w < W; ++w) {
+        if (!mask[w]) continue;
+        Mask<W> one = Mask<W>::all_false();
+        one.set(w, true);
+        const TiltedHalfCauchy law(1.0, slab_ * std::sqrt(global[w]), this->dim_ - first_);
+        gamma.set(w, law.draw([&] { return uniform<W>(rng, one)[w]; }));
+      }
+      const Lane<W> inv_gamma_sq = bounded(1.0 / (gamma * gamma));
+      inv_gamma_sq.store(node + W * 2 * this->dim_);
+      bounded(exponential<W>(rng, mask) / (1.0 + inv_gamma_sq)).store(node + W * (2 * this->dim_ + 1));
+    }
+    const Lane<W> tau_sq = 1.0 / inverse_square(node, global);
     for (int j = 0; j < this->dim_; ++j) {
       Lane<W> inv_lambda_sq(1.0), inv_nu(1.0);  // unused for an intercept that is not penalised
       if (j >= first_) {
@@ -76,7 +96,7 @@ class Horseshoe final : public GatePrior<W> {
   }
 
   void precision(const double* node, const double* global, Lane<W>* D) const override {
-    const Lane<W> inv_tau_sq = Lane<W>::load(global);
+    const Lane<W> inv_tau_sq = inverse_square(node, global);
     D[0] = Lane<W>(intercept_precision_);
     for (int j = first_; j < this->dim_; ++j)
       D[j] = Lane<W>::load(node + W * j) * inv_tau_sq + slab_precision_;
@@ -84,7 +104,8 @@ class Horseshoe final : public GatePrior<W> {
 
   void refresh_node(const double* phi, double* node, const double* global, Stream<W>& rng,
                     Mask<W> mask) const override {
-    const Lane<W> half_inv_tau_sq = 0.5 * Lane<W>::load(global);
+    const Lane<W> half_inv_tau_sq = 0.5 * inverse_square(node, global);
+    Lane<W> sum(0.0);
     for (int j = first_; j < this->dim_; ++j) {
       double* lambda = node + W * j;
       double* nu = node + W * (this->dim_ + j);
@@ -93,7 +114,14 @@ class Horseshoe final : public GatePrior<W> {
           bounded(exponential<W>(rng, mask) / (inv_nu + f * f * half_inv_tau_sq));
       select(mask, inv_lambda_sq, Lane<W>::load(lambda)).store(lambda);
       select(mask, bounded(exponential<W>(rng, mask) / (1.0 + inv_lambda_sq)), inv_nu).store(nu);
+      if (group_) sum += f * f * Lane<W>::load(lambda);
     }
+    if (!group_) return;
+    double *gamma_at = node + W * 2 * this->dim_, *eta_at = gamma_at + W;
+    const Lane<W> inv_eta = Lane<W>::load(eta_at), shape(0.5 * (this->dim_ - first_ + 1));
+    const Lane<W> inv_gamma_sq = bounded(gamma<W>(rng, mask, shape) / (inv_eta + 0.5 * Lane<W>::load(global) * sum));
+    select(mask, inv_gamma_sq, Lane<W>::load(gamma_at)).store(gamma_at);
+    select(mask, bounded(exponential<W>(rng, mask) / (1.0 + inv_gamma_sq)), inv_eta).store(eta_at);
   }
 
   void refresh_global(const double* phi, const double* node, Index stride, double* global, Stream<W>& rng,
@@ -102,7 +130,8 @@ class Horseshoe final : public GatePrior<W> {
     for (int l = 0; l < this->n_nodes_; ++l, phi += stride, node += stride)
       for (int j = first_; j < this->dim_; ++j) {
         const Lane<W> f = Lane<W>::load(phi + W * j);
-        sum += f * f * Lane<W>::load(node + W * j);
+        sum += group_ ? f * f * Lane<W>::load(node + W * j) * Lane<W>::load(node + W * 2 * this->dim_)
+                      : f * f * Lane<W>::load(node + W * j);
       }
     const Lane<W> inv_xi = Lane<W>::load(global + W);
     const Lane<W> inv_tau_sq =
@@ -111,8 +140,8 @@ class Horseshoe final : public GatePrior<W> {
     select(mask, bounded(exponential<W>(rng, mask) / (inv_tau0_sq_ + inv_tau_sq)), inv_xi).store(global + W);
   }
 
-  Lane<W> log_marginal(const Lane<W>* phi, const double* global, double intercept_mean) const override {
-    const Lane<W> inv_tau_sq = Lane<W>::load(global);
+  Lane<W> log_marginal(const Lane<W>* phi, const double* node, const double* global, double intercept_mean) const override {
+    const Lane<W> inv_tau_sq = inverse_square(node, global);
     Lane<W> total(0.0);
     if (first_) total = -0.5 * intercept_precision_ * (phi[0] - intercept_mean) * (phi[0] - intercept_mean);
     for (int j = first_; j < this->dim_; ++j) {
@@ -122,8 +151,8 @@ class Horseshoe final : public GatePrior<W> {
     }
     return total;
   }
-  void expected_precision(const double* global, const Lane<W>* second_moment, Lane<W>* D) const override {
-    const Lane<W> inv_tau_sq = Lane<W>::load(global);
+  void expected_precision(const double* node, const double* global, const Lane<W>* second_moment, Lane<W>* D) const override {
+    const Lane<W> inv_tau_sq = inverse_square(node, global);
     D[0] = Lane<W>(intercept_precision_);
     for (int j = first_; j < this->dim_; ++j) {
       const Lane<W> c = exponent(second_moment[j], inv_tau_sq);
@@ -131,7 +160,7 @@ class Horseshoe final : public GatePrior<W> {
     }
   }
   void draw_local(const double* phi, double* node, const double* global, Stream<W>& rng, Mask<W> mask) const override {
-    const Lane<W> inv_tau_sq = Lane<W>::load(global);
+    const Lane<W> inv_tau_sq = inverse_square(node, global);
     for (int j = first_; j < this->dim_; ++j) {
       const Lane<W> f = Lane<W>::load(phi + W * j);
       const Lane<W> w = bounded(horseshoe_inverse_square<W>(rng, mask, exponent(f * f, inv_tau_sq)));
@@ -167,16 +196,21 @@ class Horseshoe final : public GatePrior<W> {
     inv_xi.store(global + W);
   }
   double local_scale(const double* node, int j, int lane) const override {
-    return j < first_ ? std::numeric_limits<double>::quiet_NaN() : 1 / std::sqrt(node[W * j + lane]);
+    if (j < first_) return std::numeric_limits<double>::quiet_NaN();
+    return 1 / std::sqrt(group_ ? node[W * j + lane] * node[W * 2 * this->dim_ + lane] : node[W * j + lane]);
   }
   double global_scale(const double* global, int lane) const override { return 1 / std::sqrt(global[lane]); }
   bool plausible(const double* node, const double* global, int lane) const override {
     bool ok = inside(global[lane]) && inside(global[W + lane]);
-    for (int i = 0; i < 2 * this->dim_; ++i) ok = ok && inside(node[W * i + lane]);
+    for (int i = 0; i < node_fields(); ++i) ok = ok && inside(node[W * i + lane]);
     return ok;
   }
 
  private:
+  /// 1 / tau^2, or 1 / (tau gamma)^2 of a node.
+  HSMOE_INLINE Lane<W> inverse_square(const double* node, const double* global) const {
+    return group_ ? Lane<W>::load(global) * Lane<W>::load(node + W * 2 * this->dim_) : Lane<W>::load(global);
+  }
   /// phi^2 / (2 tau^2), bounded away from 0 and infinity.
   static HSMOE_INLINE Lane<W> exponent(Lane<W> phi_sq, Lane<W> inv_tau_sq) {
     return min(max(0.5 * phi_sq * inv_tau_sq, Lane<W>(1e-200)), Lane<W>(1e200));
@@ -209,6 +243,7 @@ class Horseshoe final : public GatePrior<W> {
   int first_, n_penalised_;
   double inv_tau0_sq_, slab_, slab_precision_, intercept_precision_;
   TiltedHalfCauchy tau_;
+  bool group_;
 };
 
 }  // namespace hsmoe

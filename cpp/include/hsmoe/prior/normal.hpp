@@ -32,12 +32,14 @@ class NormalPrior final : public GatePrior<W> {
   }
   void refresh_node(const double*, double*, const double*, Stream<W>&, Mask<W>) const override {}
   void refresh_global(const double*, const double*, Index, double*, Stream<W>&, Mask<W>) const override {}
-  Lane<W> log_marginal(const Lane<W>* phi, const double*, double intercept_mean) const override {
+  Lane<W> log_marginal(const Lane<W>* phi, const double*, const double*, double intercept_mean) const override {
     Lane<W> total = -0.5 * intercept_precision_ * (phi[0] - intercept_mean) * (phi[0] - intercept_mean);
     for (int j = 1; j < this->dim_; ++j) total -= 0.5 * slope_precision_ * phi[j] * phi[j];
     return total;
   }
-  void expected_precision(const double*, const Lane<W>*, Lane<W>* D) const override { precision(nullptr, nullptr, D); }
+  void expected_precision(const double*, const double*, const Lane<W>*, Lane<W>* D) const override {
+    precision(nullptr, nullptr, D);
+  }
   void draw_local(const double*, double*, const double*, Stream<W>&, Mask<W>) const override {}
   void typical_scales(double*, Index, double*) const override {}
   void expect_scales(const Lane<W>*, double*, Index, double*) const override {}

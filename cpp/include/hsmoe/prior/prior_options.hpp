@@ -11,8 +11,9 @@ struct HorseshoeOptions {
   double slab = 3.0;
   double intercept_sd = 1.5;
   bool penalise_intercept = false;
+  bool group = false;  // one more half-Cauchy scale a node
 
-  static HorseshoeOptions paper() { return {1.0, std::numeric_limits<double>::infinity(), 1.0, true}; }
+  static HorseshoeOptions paper() { return {1.0, std::numeric_limits<double>::infinity(), 1.0, true, false}; }
 };
 
 struct NormalPriorOptions {

@@ -11,7 +11,9 @@
 //     C(c) = E[1 / sqrt(1 + c^2 lambda^2)] = (2 / pi) arccos(c) / sqrt(1 - c^2)     c < 1
 //                                          = (2 / pi) arccosh(c) / sqrt(c^2 - 1)    c > 1
 //
-// so that tau ~ C+(tau; tau0) C(tau / slab)^M with M penalised coefficients.  With tau = tau0 tan(pi t / 2)
+// so that tau ~ C+(tau; tau0) C(tau / slab)^M (with a scale gamma_l ~ C+(0, 1) of each of L nodes too, that of a node is
+// C+(gamma) C(tau gamma / slab)^M_l given tau, and tau ~ C+(tau; tau0) {int C+(gamma) C(tau gamma / slab)^M_l dgamma}^L)
+// with M penalised coefficients.  With tau = tau0 tan(pi t / 2)
 // the half-Cauchy is uniform in t, and the density of t is the decreasing function C^M.  Exact draws:
 // pick a cell of a grid in t by the mass of its left edge, a point in it, and accept by the ratio.
 #pragma once
@@ -32,8 +34,11 @@ inline double slab_normaliser(double c) {
 class TiltedHalfCauchy {
  public:
   /// slab = infinity gives the plain half-Cauchy.
-  TiltedHalfCauchy(double tau0, double slab, int n_coefficients)
-      : tau0_(tau0), slab_(slab), power_(n_coefficients) {
+  TiltedHalfCauchy(double tau0, double slab, int n_coefficients) : TiltedHalfCauchy(tau0, slab, n_coefficients, 0) {}
+
+  /// For nodes with a scale of their own, n_coefficients each; 0 nodes: none has one.
+  TiltedHalfCauchy(double tau0, double slab, int n_coefficients, int n_nodes)
+      : tau0_(tau0), slab_(slab), power_(n_coefficients), n_nodes_(n_nodes) {
     // Geometric towards t = 0, where C^M concentrates when M is large, and towards t = 1.
     constexpr int cells = 400;
     edges_.push_back(0.0);
@@ -64,11 +69,22 @@ class TiltedHalfCauchy {
   double log_density(double t) const {
     if (!std::isfinite(slab_) || power_ == 0) return 0.0;
     if (t >= 1.0) return -std::numeric_limits<double>::infinity();
-    return power_ * std::log(slab_normaliser(tau0_ * std::tan(1.57079632679489661923 * t) / slab_));
+    const double c = tau0_ * std::tan(1.57079632679489661923 * t) / slab_;
+    return n_nodes_ ? n_nodes_ * log_node_normaliser(c) : power_ * std::log(slab_normaliser(c));
+  }
+
+  // log int C+(gamma; 1) C(c gamma)^M dgamma by the trapezoid rule in log gamma: the integrand is analytic and falls off
+  // exponentially, so the rule is exact to rounding; it decreases in c at every point.
+  double log_node_normaliser(double c) const {
+    constexpr double step = 0.2, most = 40.0;
+    double total = 0.0;
+    for (double x = -most; x <= most; x += step)
+      total += std::exp(power_ * std::log(slab_normaliser(std::min(c * std::exp(x), 1e300)))) / std::cosh(x);
+    return std::log(total * step / 3.14159265358979323846);
   }
 
   double tau0_, slab_;
-  int power_;
+  int power_, n_nodes_;
   std::vector<double> edges_, top_, cumulative_;
 };
 

@@ -1,0 +1,84 @@
+"""Draws from a model's posterior as mixtures of known parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._core_protocol import Engine, FloatArray, IntArray
+from ._draws import choose_draws
+from ._experts import GaussianExpert
+from ._gates import GateNodes
+from ._scaling import Scaling
+from ._seeding import draw_seed
+from ._state import LearnedState
+from .mixtures import KnownMixture, SoftmaxMixture, TreeMixture
+
+__all__ = ["draw_mixtures"]
+
+
+def draw_mixtures(
+    state: LearnedState,
+    engine: Engine,
+    scaling: Scaling,
+    *,
+    n_draws: int,
+    random_state: Any,
+    n_jobs: int,
+) -> list[KnownMixture]:
+    """Return draws of the parameters as mixtures in the units of the data."""
+    settings = state.settings
+    gate = settings.gate
+    softmax = isinstance(gate, GateNodes)
+    if isinstance(gate, GateNodes) and not (len(gate.nodes) == 1 and gate.kinds() == {"softmax"}):
+        raise ValueError(
+            f"gate is {settings.parameters['gate']!r}; draw_mixtures knows mixtures under one "
+            "softmax or under logistic splits: use to_arviz for draws of the parameters"
+        )
+    if not isinstance(settings.expert, GaussianExpert):
+        raise ValueError(
+            f"expert is {settings.parameters['expert']!r}; draw_mixtures knows mixtures of "
+            "Gaussian experts: use to_arviz for draws of the parameters"
+        )
+    draws = choose_draws(
+        engine,
+        settings.n_experts,
+        np.random.default_rng(draw_seed(random_state)),
+        n_draws=n_draws,
+        by_island=False,
+        match=False,
+        more_rows=None,
+        n_jobs=n_jobs,
+    )
+    expert_columns, gate_columns = state.columns("expert"), state.columns("gate")
+    nowhere = np.empty((0, 1 + len(expert_columns))), np.empty((0, 1 + len(gate_columns)))
+    drawn = draws.at(*nowhere, None)
+    coefficients = scaling.coefficients(np.asarray(drawn["coefficients"]), expert_columns)
+    beta = _all_columns(coefficients, expert_columns, state.n_features)
+    variance = scaling.spread(np.sqrt(drawn["noise_variance"])) ** 2
+    phi = _gate_units(np.asarray(drawn["phi"]), scaling, gate_columns)
+    phi = _all_columns(phi, gate_columns, state.n_features)
+    if not softmax:
+        spec = settings.parameters["gate"] if settings.n_experts > 1 else "comb"
+        return [TreeMixture(b, v, f, spec) for b, v, f in zip(beta, variance, phi, strict=True)]
+    # Rows of phi stand as the leaves do.
+    phi = phi[:, np.argsort(gate.leaves)]
+    return [
+        SoftmaxMixture(b, v, f[:, 0], f[:, 1:]) for b, v, f in zip(beta, variance, phi, strict=True)
+    ]
+
+
+def _gate_units(standard: FloatArray, scaling: Scaling, columns: IntArray) -> FloatArray:
+    """Return gate coefficients (..., 1 + m), intercept first, per unit of the features."""
+    slopes = standard[..., 1:] / scaling.x_scale[columns]
+    shift = (standard[..., 1:] * (scaling.x_centre / scaling.x_scale)[columns]).sum(axis=-1)
+    return np.concatenate([(standard[..., 0] - shift)[..., None], slopes], axis=-1)
+
+
+def _all_columns(values: FloatArray, columns: IntArray, n_features: int) -> FloatArray:
+    """Return coefficients (..., 1 + m) of some columns as those of all, zero elsewhere."""
+    full = np.zeros((*values.shape[:-1], 1 + n_features))
+    full[..., 0] = values[..., 0]
+    full[..., 1 + columns] = values[..., 1:]
+    return full

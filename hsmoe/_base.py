@@ -385,10 +385,10 @@ class OnlineMixture(ParameterMixin, ABC):
         Examples
         --------
         >>> import numpy as np, hsmoe
-        >>> X = np.linspace(-1, 1, 100)[:, None]
+        >>> X = np.linspace(-1, 1, 60)[:, None]
         >>> small, large = (
         ...     hsmoe.HSMoERegressor(2, n, 1, random_state=0).fit(X, np.abs(X[:, 0])).nbytes
-        ...     for n in (100, 200)
+        ...     for n in (600, 1200)
         ... )
         >>> 1.8 < large / small < 2.0
         True

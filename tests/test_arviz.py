@@ -11,7 +11,7 @@ from one_island import ONE_ISLAND
 from scipy import stats
 
 import hsmoe
-from hsmoe import HSMoERegressor
+from hsmoe import HSMoERegressor, _state
 from hsmoe.checkpoint import pack, unpack
 
 arviz = None
@@ -28,6 +28,14 @@ if arviz is None:
 
 
 OLD = arviz.__version__.startswith("0.")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_size():
+    """As many particles in the first rows as later."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_state, "_EARLY_FACTOR", 1)
+        yield
 
 
 def small(**changes):

@@ -305,7 +305,7 @@ def stream(n, seed=0):
 @pytest.fixture(scope="module")
 def fitted():
     X, y, _ = stream(1500)
-    return HSMoERegressor(6, n_particles=48, n_islands=2, forgetting=1.0, random_state=1).fit(X, y)
+    return HSMoERegressor(6, n_particles=12, n_islands=2, forgetting=1.0, random_state=1).fit(X, y)
 
 
 def test_three_of_six(fitted):
@@ -353,7 +353,7 @@ def test_reproducible_and_the_model_stays_as_it_is(fitted):
 
 def test_units_do_not_matter(fitted):
     X, y, _ = stream(1500)
-    moved = HSMoERegressor(6, n_particles=48, n_islands=2, forgetting=1.0, random_state=1).fit(
+    moved = HSMoERegressor(6, n_particles=12, n_islands=2, forgetting=1.0, random_state=1).fit(
         X * 4.0 - 32.0, 0.5 * y
     )
     one, other = merge_experts(fitted), merge_experts(moved)

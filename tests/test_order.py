@@ -83,7 +83,7 @@ def _spread(answers):
 
 @pytest.mark.parametrize("n_experts", [2, 3])
 def test_orders_of_the_rows_agree(n_experts):
-    answers = _all_answers(300, 8, n_experts=n_experts, n_particles=200, retain=None)
+    answers = _all_answers(300, 8, n_experts=n_experts, n_particles=50, retain=None)
     assert _smallest_p(answers) > FALSE_ALARM
 
 

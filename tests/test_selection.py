@@ -8,7 +8,7 @@ import pytest
 import hsmoe
 from hsmoe import ExpertSelection, HSMoERegressor, IslandsDisagreeWarning, select_n_experts
 
-SMALL = {"n_particles": 24, "n_islands": 4, "forgetting": 1.0, "random_state": 3}
+SMALL = {"n_particles": 6, "n_islands": 4, "forgetting": 1.0, "random_state": 3}
 pytestmark = pytest.mark.filterwarnings("ignore::hsmoe.IslandsDisagreeWarning")
 
 

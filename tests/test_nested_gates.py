@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import oracles
 import pytest
+from retained_rows import TRUTH, three_regimes
 from scipy import special
 from test_evidence import _model, _stream
 
@@ -16,17 +17,6 @@ from hsmoe import HSMoERegressor
 from hsmoe.mixtures import KnownMixture
 
 GATES = ["softmax", "laplace", ("softmax", "laplace", [1, 2]), ("laplace", [[0, 2], 1])]
-
-
-# Three lines in a plane of two features, told apart by a softmax of them.
-TRUTH = hsmoe.SoftmaxMixture(
-    [[3, 1, 0], [-3, 0, 2], [0, -1, 0]], [0.09] * 3, [0, 0, 0], [[6, 0], [0, 6], [-4, -5]]
-)
-
-
-def three_regimes(n, seed):
-    X = np.random.default_rng(seed).uniform(-2, 2, size=(n, 2))
-    return X, TRUTH.sample(X, seed)[0]
 
 
 # ---------------------------------------------------------------- evidence

@@ -430,7 +430,7 @@ int main(int argc, char** argv) {
   must_fail(nested("softmax", softmax, 512), 1000, true, {Fault::tenth_flipped, Fault::local_scale, Fault::global_scale});
   must_pass(nested("softmax, group horseshoe", softmax, 512, true), 500, true);
   must_pass(nested("Laplace", laplace, 512), 2000, true);
-  must_fail(nested("Laplace", laplace, 512), 1000, true, {Fault::tenth_flipped});
+  must_fail(nested("Laplace", laplace, 512), 300, true, {Fault::flipped_kappa});
   must_pass(nested("softmax over Laplace", mixed, 512), 1000, true);
   // The deviation of small N is in the labels.
   Setting relabelled{"K=2, labels at random", two, {0, 1}, 20, 64, all, 0};

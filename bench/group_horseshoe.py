@@ -75,7 +75,7 @@ def one_run(job: tuple[str, int, int, int, int]) -> Score:
     y, new_y = truth.sample(X, seed)[0], truth.sample(new_X, seed + 1000)[0]
     islands = [
         hsmoe.HSMoERegressor(
-            4, 64, 1, gate_prior=prior, retain=None, random_state=100 * seed + island
+            4, 16, 1, gate_prior=prior, retain=None, random_state=100 * seed + island
         ).fit(X, y)
         for island in range(n_islands)
     ]

@@ -53,6 +53,10 @@ class WrongScales final : public GatePrior<W> {
   void expected_precision(const double* s, const double* g, const Lane<W>* moment, Lane<W>* D) const override {
     right_->expected_precision(s, g, moment, D);
   }
+  void typical_scales(double* s, Index stride, double* g) const override { right_->typical_scales(s, stride, g); }
+  void expect_scales(const Lane<W>* moment, double* s, Index stride, double* g) const override {
+    right_->expect_scales(moment, s, stride, g);
+  }
   void draw_local(const double* phi, double* s, const double* g, Stream<W>& rng, Mask<W> m) const override {
     std::vector<double> small(phi, phi + W * this->dim_);
     if (redrawn_)

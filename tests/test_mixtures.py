@@ -48,9 +48,9 @@ def test_tree_gate_is_that_of_a_model(gate, two_regimes):
     """One particle, and its own coefficients: the same probabilities as the engine's."""
     X, y = two_regimes
     X = (X - X.mean(axis=0)) / X.std(axis=0)
-    model = HSMoERegressor(
-        5, 1, 1, gate=gate, standardize=False, forgetting=1.0, random_state=2
-    ).fit(X, y)
+    model = HSMoERegressor(5, 1, 1, gate=gate, standardize=False, retain=0, random_state=2).fit(
+        X, y
+    )
     particle = model._state.engine.particle()
     mixture = TreeMixture(
         particle["coefficients"], particle["noise_variance"], particle["phi"], gate=gate

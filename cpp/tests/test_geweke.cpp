@@ -15,6 +15,7 @@
 #include "check.hpp"
 #include "draws.hpp"
 #include "faults.hpp"
+#include "two_samples.hpp"
 
 using namespace hsmoe;
 
@@ -185,7 +186,7 @@ double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kern
   options.b0 = 0.3;
   options.coefficient_variance = 4.0;
   const GaussianExpert<W> expert(K, d, options);
-  Values sum[2], square[2];
+  TwoSamples samples;
   for (int which = 0; which < 2; ++which)
     for (int c = 0; c < chains / W; ++c) {
       Chain chain(design, gate, expert, std::uint64_t(2 * c + which + 1));
@@ -197,27 +198,9 @@ double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kern
           chain.learn_one(kernel == Kernel::row_by_sweep ? PhiKernel::sweep : PhiKernel::block, fault);
         }
       }
-      for (int lane = 0; lane < W; ++lane) {
-        const Values v = chain.functions(lane);
-        sum[which].resize(v.size());
-        square[which].resize(v.size());
-        for (std::size_t j = 0; j < v.size(); ++j) {
-          sum[which][j] += v[j];
-          square[which][j] += v[j] * v[j];
-        }
-      }
+      for (int lane = 0; lane < W; ++lane) samples.add(which, chain.functions(lane));
     }
-  double worst = 0;
-  for (std::size_t j = 0; j < sum[0].size(); ++j) {
-    double mean[2], variance[2];
-    for (int w = 0; w < 2; ++w) {
-      mean[w] = sum[w][j] / chains;
-      variance[w] = square[w][j] / chains - mean[w] * mean[w];
-    }
-    const double z = (mean[1] - mean[0]) / std::sqrt((variance[0] + variance[1]) / chains);
-    worst = std::fmax(worst, std::abs(z));
-  }
-  return worst;
+  return samples.largest_z();
 }
 
 }  // namespace

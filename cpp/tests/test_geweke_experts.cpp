@@ -10,6 +10,7 @@
 
 #include "check.hpp"
 #include "draws.hpp"
+#include "two_samples.hpp"
 
 using namespace hsmoe;
 
@@ -208,34 +209,16 @@ struct Chain {
 double largest_z(const ExpertOptions& options, Fault fault, int chains, int steps, bool passing) {
   const Design design;
   const auto expert = std::visit([](const auto& o) { return make_expert<W>(o, K, d); }, options);
-  std::vector<double> sum[2], square[2];
+  TwoSamples samples;
   for (int which = 0; which < 2; ++which)
     for (int c = 0; c < chains / W; ++c) {
       Chain chain(design, *expert, options, std::uint64_t(2 * c + which + 1));
       for (int i = 0; i < n; ++i) chain.simulate(i);
       if (which == 1 && passing) chain.learn_all(fault);
       for (int t = 0; which == 1 && !passing && t < steps; ++t) chain.cycle(fault);
-      for (int lane = 0; lane < W; ++lane) {
-        const std::vector<double> v = chain.functions(lane);
-        sum[which].resize(v.size());
-        square[which].resize(v.size());
-        for (std::size_t j = 0; j < v.size(); ++j) {
-          sum[which][j] += v[j];
-          square[which][j] += v[j] * v[j];
-        }
-      }
+      for (int lane = 0; lane < W; ++lane) samples.add(which, chain.functions(lane));
     }
-  double worst = 0;
-  for (std::size_t j = 0; j < sum[0].size(); ++j) {
-    double mean[2], variance[2];
-    for (int w = 0; w < 2; ++w) {
-      mean[w] = sum[w][j] / chains;
-      variance[w] = square[w][j] / chains - mean[w] * mean[w];
-    }
-    const double z = (mean[1] - mean[0]) / std::sqrt((variance[0] + variance[1]) / chains);
-    worst = std::fmax(worst, std::isfinite(z) ? std::abs(z) : 1e9);
-  }
-  return worst;
+  return samples.largest_z();
 }
 
 // What is frozen is what is added: the same omegas go into both sums, and the grid too in the last stage.

@@ -435,7 +435,8 @@ def test_the_comparison_sees_a_wrong_prior(wrong):
 @pytest.mark.usefixtures("needs_numpyro")
 @pytest.mark.parametrize(
     ("case", "wrong"),
-    [(SOFTMAX, wrong) for wrong in WRONG[:3]] + [(LAPLACE, WRONG[0]), (LAPLACE, WRONG[2])],
+    [(SOFTMAX, wrong) for wrong in WRONG[:3]]
+    + [(LAPLACE, WRONG[0]), (LAPLACE, {"gate_prior": hsmoe.HorseshoePrior(intercept_sd=0.25)})],
     ids=lambda value: value.gate if isinstance(value, Case) else _id(value),
 )
 def test_the_comparison_sees_a_wrong_prior_of_other_gates(case, wrong):

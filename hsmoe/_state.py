@@ -64,10 +64,10 @@ _VARIATIONAL_SCANS = 4
 _EXCHANGE_ROWS = 250
 
 # Two thirds of the variance of the log evidence come from the first rows, where more particles cost
-# little: an island has four times as many at first, but no more than so many for that reason.
+# little: an island has five times as many at first, but no more than so many for that reason.
 _EARLY_ROWS = 1000
-_EARLY_FACTOR = 4
-_EARLY_PARTICLES = 512
+_EARLY_FACTOR = 5
+_EARLY_PARTICLES = 640
 
 # forgetting="auto": the islands take these rates in turn; once they differ in what they have
 # forgotten, the evidence of about the last 100 rows pools them.

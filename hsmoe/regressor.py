@@ -38,7 +38,7 @@ class HSMoERegressor(OnlineMixture):
         data do not ask for stay nearly empty.
     n_particles : int
         Particles of each island.  More particles: less Monte Carlo error, more time.  The first
-        1,000 rows decide most: until then an island has four times as many, or 512 if that is less
+        1,000 rows decide most: until then an island has five times as many, or 640 if that is less
         (but never fewer than ``n_particles``); not with ``retain=0``.
     n_islands : int
         Independent populations; their spread is the Monte Carlo error of the evidence.  One island

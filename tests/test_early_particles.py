@@ -19,7 +19,7 @@ def bits(model):
 
 @pytest.mark.parametrize(
     ("given", "retain", "early"),
-    [(1, 500, 4), (128, 500, 512), (200, None, 512), (513, 500, 513), (2000, 1, 2000), (32, 0, 32)],
+    [(1, 500, 5), (128, 500, 640), (200, None, 640), (700, 500, 700), (2000, 1, 2000), (32, 0, 32)],
 )
 def test_how_many(given, retain, early, two_regimes):
     model = make(n_particles=given, retain=retain, n_experts=1, standardize=False)
@@ -38,7 +38,7 @@ def test_particles_stay_as_often_as_their_weight_says(two_regimes, monkeypatch):
         model.partial_fit(two_regimes[0][:n], two_regimes[1][:n])
         states.append(model._state.engine.get_state())
     before, after = states
-    assert before["particles"].shape[:2] == (2, 120)
+    assert before["particles"].shape[:2] == (2, 150)
     assert after["particles"].shape[:2] == (2, 30)
     np.testing.assert_allclose(after["log_weight"], -np.log(30))
     for island in range(2):
@@ -51,7 +51,7 @@ def test_particles_stay_as_often_as_their_weight_says(two_regimes, monkeypatch):
         assert (kept <= np.ceil(30 * weight + 1e-9)).all()
         # Streams belong to the slots.
         np.testing.assert_array_equal(after["streams"][island][:30], before["streams"][island][:30])
-        assert (after["streams"][island][30] != before["streams"][island][120]).any()
+        assert (after["streams"][island][30] != before["streams"][island][150]).any()
     assert after["log_evidence"] == before["log_evidence"]
 
 

@@ -121,6 +121,8 @@ class EngineFactory(Protocol):
         n_scans: int,
         scan_rows: int,
         exchange_rows: int,
+        relocations: int,
+        relocation_start: int,
         early_particles: int = 0,
         early_rows: int = 0,
         forgetting: FloatArray,

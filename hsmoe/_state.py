@@ -63,6 +63,11 @@ _VARIATIONAL_SCANS = 4
 # places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
 _EXCHANGE_ROWS = 250
 
+# Beyond so many rows some particles of an island also propose that an expert with little to do becomes
+# the twin of another: an island without a twin that pays loses that much a row, for ever.
+_RELOCATIONS = 64
+_RELOCATION_START = 500
+
 # Two thirds of the variance of the log evidence come from the first rows, where more particles cost
 # little: an island has five times as many at first, but no more than so many for that reason.
 _EARLY_ROWS = 1000
@@ -289,6 +294,8 @@ class LearnedState:
             n_scans=_VARIATIONAL_SCANS if settings.variational else 1,
             scan_rows=0 if settings.variational else _SCAN_ROWS,
             exchange_rows=_EXCHANGE_ROWS,
+            relocations=_RELOCATIONS,
+            relocation_start=_RELOCATION_START,
             early_particles=settings.early_particles,
             early_rows=_EARLY_ROWS,
             forgetting=np.array(settings.forgetting),

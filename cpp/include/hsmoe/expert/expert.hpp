@@ -9,6 +9,7 @@
 
 #include <utility>
 
+#include <hsmoe/expert/conjugate_expert.hpp>
 #include <hsmoe/random/stream.hpp>
 #include <hsmoe/row.hpp>
 
@@ -67,6 +68,8 @@ class Expert {
   virtual void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance, double* shape) const = 0;
   /// Exchange experts `first` and `second` in the lanes of the mask.
   virtual void exchange(double* state, Lane<W> first, Lane<W> second, Mask<W> mask) const = 0;
+  /// Null where parameters are part of the state.
+  virtual const ConjugateExpert<W>* conjugate() const { return nullptr; }
 
   /// Posterior means, for reports: coefficients (K, coefficients()), noise variance (K), shape (K), rows allocated (K).
   virtual void describe(const double* state, int lane, double* coefficients, double* variance, double* shape,

@@ -27,7 +27,7 @@
 namespace hsmoe {
 
 template <int W>
-class GaussianExpert final : public Expert<W> {
+class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
  public:
   GaussianExpert(int n_experts, int dim, const GaussianOptions& options)
       : K_(n_experts), d_(dim), options_(options) {
@@ -38,7 +38,7 @@ class GaussianExpert final : public Expert<W> {
   }
 
   int fields() const override { return K_ * stride(); }
-  int work_lanes() const override { return packed_size(d_ + 1) + d_; }
+  int work_lanes() const override { return packed_size(d_ + 1) + d_ + factor_size(d_) + d_ + 2; }
   int components() const override { return 3; }  // location, scale, df of a Student-t
   int coefficients() const override { return d_; }
 
@@ -91,6 +91,64 @@ class GaussianExpert final : public Expert<W> {
 
   void exchange(double* state, Lane<W> first, Lane<W> second, Mask<W> mask) const override {
     exchange_strides<W>(state, stride(), first, second, mask);
+  }
+
+  const ConjugateExpert<W>* conjugate() const override { return this; }
+
+  Lane<W> empty_log_density(const double* state, Lane<W> k, const Row& row) const override {
+    double square = 0.0;
+    for (int j = 0; j < d_; ++j) square += row.x[j] * row.x[j];
+    const double q = 1.0 + options_.coefficient_variance * square;
+    const Lane<W> b0 = select_expert(b0_of(state), k);
+    return lgamma_half_difference(Lane<W>(options_.a0)) - 0.5 * log(6.283185307179586477 * q * b0) -
+           (options_.a0 + 0.5) * log1p(row.y * row.y / (2.0 * q * b0));
+  }
+
+  // log m = lgamma(a) - lgamma(a0) + a0 log b0 - a log b - (log|P| + d log V0)/2 - (a - a0) log(2 pi)
+  Lane<W> log_marginal(const double* state, Lane<W> k) const override {
+    const Lane<W> shape = select_expert(a(state), k), b0 = select_expert(b0_of(state), k);
+    Lane<W> total = log_gamma(shape) - std::lgamma(options_.a0) + options_.a0 * log(b0) - shape * log(select_expert(b(state), k)) -
+                    (shape - options_.a0) * std::log(6.283185307179586477) - 0.5 * d_ * std::log(options_.coefficient_variance);
+    const double* pivot = state;
+    for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j) total += 0.5 * log(select_expert(pivot, k));
+    return total;
+  }
+
+  int one_sum_lanes() const override { return sum_stride(); }
+  void add(double* one_sum, const RowBlock& rows, const Lane<W>* weight) const override {
+    accumulate_outer<W>(one_sum, d_ + 1, rows.xy, weight, rows.n);
+    double* total = one_sum + W * packed_size(d_ + 1);
+    Lane<W> count = Lane<W>::load(total);
+    for (int t = 0; t < rows.n; ++t) count += weight[t];
+    count.store(total);
+  }
+  void imitate(Lane<W>* draw, Lane<W> k, Lane<W> j) const override {
+    for (int f = 0; f < d_ + 2; ++f) {
+      Lane<W> value = draw[f];
+      for (int i = 1; i < K_; ++i) value = select(j == Lane<W>(double(i)), draw[i * (d_ + 2) + f], value);
+      put_parameter(draw, k, f, value);
+    }
+  }
+  // The posterior mean of beta, and the ratio of the means of shape and rate as precision.
+  void estimate(const double* state, Lane<W> k, const double* one_sum, Lane<W>* draw, Lane<W>* work) const override {
+    double* factor = reinterpret_cast<double*>(work + packed_size(d_ + 1) + d_);
+    Lane<W>* mean = work + packed_size(d_ + 1) + d_ + factor_size(d_);
+    const Lane<W> residual = factor_from_sums<W>(factor, d_, 1.0 / options_.coefficient_variance, one_sum, work);
+    factor_mean<W>(factor, d_, nullptr, mean);
+    const Lane<W> count = Lane<W>::load(one_sum + W * packed_size(d_ + 1)),
+                  precision = (options_.a0 + 0.5 * count) / (select_expert(b0_of(state), k) + 0.5 * residual);
+    for (int f = 0; f < d_; ++f) put_parameter(draw, k, f, mean[f]);
+    put_parameter(draw, k, d_, precision);
+    put_parameter(draw, k, d_ + 1, 0.5 * log(precision * 0.15915494309189533577));
+  }
+  void condense(double* state, const double* sums, Lane<W>* work) const override {
+    for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
+      const Lane<W> residual = factor_from_sums<W>(state, d_, 1.0 / options_.coefficient_variance, sums, work);
+      const Lane<W> count = Lane<W>::load(sums + W * packed_size(d_ + 1));
+      (options_.a0 + 0.5 * count).store(a(state));
+      (Lane<W>::load(b0_of(state)) + 0.5 * residual).store(b(state));
+      store_norm(state);
+    }
   }
 
   int sum_fields() const override { return K_ * sum_stride(); }
@@ -147,20 +205,15 @@ class GaussianExpert final : public Expert<W> {
 
   void rebuild(double* state, const double* sums, const Lane<W>* draw, int, Stream<W>& rng, Mask<W> mask,
                Lane<W>* work) const override {
-    for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
-      Lane<W> b0 = Lane<W>::load(b0_of(state));
-      if (options_.b0_shape > 0) {
+    if (options_.b0_shape > 0) {
+      double* expert = state;
+      for (int k = 0; k < K_; ++k, expert += W * stride()) {
         const Lane<W> rate = options_.b0_shape / options_.b0 + draw[k * (d_ + 2) + d_];
-        b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape + options_.a0)) / rate, b0);
-        b0 = max(b0, Lane<W>(smallest_b0));
-        b0.store(b0_of(state));
+        const Lane<W> b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape + options_.a0)) / rate, Lane<W>::load(b0_of(expert)));
+        max(b0, Lane<W>(smallest_b0)).store(b0_of(expert));
       }
-      const Lane<W> residual = factor_from_sums<W>(state, d_, 1.0 / options_.coefficient_variance, sums, work);
-      const Lane<W> count = Lane<W>::load(sums + W * packed_size(d_ + 1));
-      (options_.a0 + 0.5 * count).store(a(state));
-      (b0 + 0.5 * residual).store(b(state));
-      store_norm(state);
     }
+    condense(state, sums, work);
   }
 
   void describe(const double* state, int lane, double* coefficients, double* variance, double* shape_parameter,
@@ -210,6 +263,20 @@ class GaussianExpert final : public Expert<W> {
   template <class T> T* b(T* state) const { return a(state) + W; }
   template <class T> T* norm(T* state) const { return b(state) + W; }
   template <class T> T* b0_of(T* state) const { return norm(state) + W; }
+
+  // The number of expert k (by lane), given that of the first.
+  Lane<W> select_expert(const double* of_first, Lane<W> k) const {
+    Lane<W> value = Lane<W>::load(of_first);
+    for (int i = 1; i < K_; ++i) value = select(k == Lane<W>(double(i)), Lane<W>::load(of_first + W * Index(i) * stride()), value);
+    return value;
+  }
+
+  void put_parameter(Lane<W>* draw, Lane<W> k, int field, Lane<W> value) const {
+    for (int i = 0; i < K_; ++i) {
+      Lane<W>& at = draw[i * (d_ + 2) + field];
+      at = select(k == Lane<W>(double(i)), value, at);
+    }
+  }
 
   void store_norm(double* state) const {
     const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));

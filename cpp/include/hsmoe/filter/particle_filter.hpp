@@ -13,7 +13,8 @@
 // kernel for the posterior, hence exact.  Rows leave the buffer only in a scan: their fresh contributions
 // join the frozen sums, so no particle stores a history.  While all rows are retained a Metropolis-Hastings step also
 // proposes that two experts change their places in the tree of the gate: where regimes sit at the wrong leaves the
-// evidence suffers by tens of nats, and moves of single rows do not mend that.  A scan is forced when 2 * retain rows have gathered.
+// evidence suffers by tens of nats, and moves of single rows do not mend that.  Another (filter/relocation.hpp) makes an expert
+// that has little to do the twin of another one, at its own leaf.  A scan is forced when 2 * retain rows have gathered.
 //
 // Most of the variance of log Z comes from the first rows, when few of them tell the regimes apart: more particles cost
 // little there, for the rows are few, and the estimate of Z stays unbiased, for so does resampling to any number.
@@ -38,6 +39,7 @@
 #include <hsmoe/filter/forecast_batch.hpp>
 #include <hsmoe/filter/mixture_engine.hpp>
 #include <hsmoe/filter/particle_store.hpp>
+#include <hsmoe/filter/relocation.hpp>
 #include <hsmoe/filter/resampling.hpp>
 #include <hsmoe/filter/row_buffer.hpp>
 #include <hsmoe/filter/thread_pool.hpp>
@@ -98,7 +100,7 @@ class ParticleFilter final : public MixtureEngine {
   struct Scratch {
     AlignedVector<double> lanes;
     AlignedVector<double> forecast;  // fields of the K components
-    AlignedVector<double> allocation;
+    AlignedVector<double> allocation, relocation;
     std::vector<double> uu;
   };
 
@@ -119,9 +121,9 @@ class ParticleFilter final : public MixtureEngine {
   void part_ways();
   void plan_sweeps();
   void finish_sweeps();
-  bool exchanges(Index block, Index begin, Index end, Index freeze) const;
-  void exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask, Lane<W>* g,
-                        Lane<W>* memo, Lane<W>* work) const;
+  bool has_turn(Index block, double share) const;
+  void rearrange_experts(bool exchanging, bool relocating, double* state, Index n, Stream<W>& rng, Mask<W> mask, Lane<W>* g,
+                         Lane<W>* memo, Lane<W>* work, Scratch& scratch) const;
   double* weights_of(Index island) { return in_flight_.weight.data() + island * n_particles(); }
   std::vector<Scratch> scratches(int n_threads) const;
   void for_each_forecast(const Rows& rows, int n_jobs, const PerRow& per_row) const override;

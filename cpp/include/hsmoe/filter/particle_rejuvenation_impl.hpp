@@ -69,46 +69,48 @@ Index ParticleFilter<W>::scans_over(Index begin, Index end) const {
   return (std::max<Index>(config_.n_scans, young) + stages - 1) / stages * stages;  // whole cycles
 }
 
-/// Whether the particles of a block propose after a scan that two experts change places: while every row is
-/// retained, because frozen rows belong to the nodes of the arrangement in which they were frozen.  Of n rows, groups
-/// of particles in turn propose, a share exchange_rows / n of them: the cost of a rejuvenation stays bounded.  Turns
-/// go by the number of rows, not by what particles hold, so the kernel stays exact; groups are no smaller than a
-/// block, so that the lanes do not matter.
+/// Whether it is the turn of a block of particles to make a proposal that only a share of them makes at a rejuvenation.  Groups
+/// of particles take turns, by the number of rows and not by what they hold, so the kernel stays exact; groups are no
+/// smaller than a block, so that the lanes do not matter.
 template <int W>
-bool ParticleFilter<W>::exchanges(Index block, Index begin, Index end, Index freeze) const {
+bool ParticleFilter<W>::has_turn(Index block, double share) const {
   constexpr Index group_size = 8;
   static_assert(group_size % W == 0, "groups consist of whole blocks");
-  if (begin != 0 || freeze != 0 || !gate_->has_exchanges()) return false;
   const Index n_groups = (n_particles() + group_size - 1) / group_size,
               group = block % population_.store.blocks_per_island() * W / group_size;
-  const double share = double(config_.exchange_rows) / double(end);
   const double turn = double(group) / double(n_groups) - double(n_rows_) * 0.61803398874989484820;  // golden ratio
   return turn - std::floor(turn) < share;
 }
 
-/// One proposal, given the allocations of all n rows; where it is accepted, Polya-Gamma variables and statistics of the
-/// gate anew.
+/// Proposals that two experts change places in the tree, or that one becomes the twin of another, given the allocations of all
+/// n rows; where one is accepted, Polya-Gamma variables and statistics of the gate anew.
 template <int W>
-void ParticleFilter<W>::exchange_experts(double* state, Index n, Lane<W>* allocation, Stream<W>& rng, Mask<W> mask,
-                                         Lane<W>* g, Lane<W>* memo, Lane<W>* work) const {
+void ParticleFilter<W>::rearrange_experts(bool exchanging, bool relocating, double* state, Index n, Stream<W>& rng, Mask<W> mask,
+                                          Lane<W>* g, Lane<W>* memo, Lane<W>* work, Scratch& scratch) const {
   const RowBuffer& buffer = population_.buffer;
+  Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
   double* gate_state = state + W * Index(expert_->fields());
-  Lane<W> first, second;
-  const Mask<W> accepted =
-      gate_->exchange(gate_state, n, buffer.u(0), allocation, allocation + n, first, second, rng, mask, work);
-  expert_->exchange(state, first, second, accepted);
+  Mask<W> accepted = Mask<W>::all_false();
+  if (exchanging) {
+    Lane<W> first, second;
+    accepted = gate_->exchange(gate_state, n, buffer.u(0), allocation, allocation + n, first, second, rng, mask, work);
+    expert_->exchange(state, first, second, accepted);
+    for (Index i = 0; i < n; ++i) {
+      const Lane<W> z = allocation[i];
+      allocation[i] = select(accepted & (z == first), second, select(accepted & (z == second), first, z));
+    }
+  }
+  if (relocating)
+    accepted = accepted | Relocation<W>(*expert_, *gate_, config_.n_experts, config_.expert_dim, buffer, n, work, scratch.relocation)
+                              .propose(state, allocation, rng, mask);
   // A proposal that was rejected leaves the state as it was, the augmented one: what the proposal would have drawn for
   // omega, from p(omega | phi', z'), cancels in the ratio of acceptance.
   if (!any(accepted)) return;
   gate_->load_sums(gate_state, nullptr, accepted);
   for (Index i = 0; i < n; i += RowBlock::most) {
     const RowBlock rows = buffer.block(i, std::min(i + RowBlock::most, n));
-    for (int t = 0; t < rows.n; ++t) {
-      Lane<W>& z = allocation[i + t];
-      const Lane<W> was = z;
-      z = select(accepted & (was == first), second, select(accepted & (was == second), first, was));
+    for (int t = 0; t < rows.n; ++t)
       gate_->proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0}, g, memo + t * gate_->memo_lanes());
-    }
     gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, accepted, work);
   }
 }
@@ -163,9 +165,16 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
   const Index n_scans = scans_over(begin, end);
-  const bool exchanging = exchanges(block, begin, end, freeze), moving = gate_->moves_by_rows();
-  // The allocations of a block of rows, or of all for an exchange or a move, with what these need behind them.
-  const Index n = end - begin, kept = exchanging || moving ? n : Index(RowBlock::most);
+  // Experts are rearranged while every row is retained: frozen rows belong to the arrangement in which they were frozen.
+  const bool all_retained = begin == 0 && freeze == 0, moving = gate_->moves_by_rows();
+  // An exchange visits a bounded number of rows a rejuvenation.  A relocation costs as much as dozens of scans, and is of use
+  // once there is something to gain from a twin; rejuvenations become rarer as rows become many.
+  const bool exchanging = all_retained && gate_->has_exchanges() && has_turn(block, double(config_.exchange_rows) / double(end));
+  const bool relocating = all_retained && K > 1 && gate_->refitting() && expert_->conjugate() && end > config_.relocation_start &&
+                          has_turn(block, double(config_.relocations) / double(n_particles()));
+  const bool keeping = exchanging || relocating || moving;
+  // The allocations of a block of rows, or of all for what needs them, with scratch behind them.
+  const Index n = end - begin, kept = keeping ? n : Index(RowBlock::most);
   scratch.allocation.resize(std::size_t(W) * std::size_t(kept + (exchanging ? 2 * n : 0) + gate_->move_lanes(n)));
   Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
   for (Index scan = 0; scan < n_scans; ++scan) {
@@ -179,7 +188,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       // Blocks of rows end where freezing ends.
       const bool freezing = last && i < freeze;
       const RowBlock rows = buffer.block(i, std::min({i + RowBlock::most, end, freezing ? freeze : end}));
-      Lane<W>* z = exchanging || moving ? allocation + (i - begin) : allocation;
+      Lane<W>* z = keeping ? allocation + (i - begin) : allocation;
       for (int t = 0; t < rows.n; ++t) {
         const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
         expert_->parameter_log_density(draw, row, log_f);
@@ -195,8 +204,8 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
                   allocation + n, rng, mask, work);
     else gate_->renew(gate_state, rng, mask, work);
     expert_->rebuild(state, expert_sums, draw, stage, rng, mask, work);
-    if (exchanging && last)
-      exchange_experts(state, end, allocation, rng, mask, g, memo, work);
+    if (last && (exchanging || relocating))
+      rearrange_experts(exchanging, relocating, state, end, rng, mask, g, memo, work, scratch);
   }
   rng.store(stream);
 }

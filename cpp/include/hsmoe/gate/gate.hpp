@@ -3,6 +3,7 @@
 #pragma once
 
 #include <hsmoe/gate/gate_options.hpp>
+#include <hsmoe/gate/gate_refit.hpp>
 #include <hsmoe/random/stream.hpp>
 #include <hsmoe/row.hpp>
 
@@ -42,6 +43,9 @@ class Gate {
   /// accepted they must be drawn anew.  Returns the lanes that accepted, and the experts.  sides: 2 n lanes of scratch.
   virtual Mask<W> exchange(double* state, Index n, const double* U, const Lane<W>* z, Lane<W>* sides, Lane<W>& first,
                            Lane<W>& second, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+
+  /// Null where there is no such fit.
+  virtual const GateRefit<W>* refitting() const { return nullptr; }
 
   // A gate whose coefficients have no sufficient statistics: learn leaves them as they are, and a scan ends with a move
   // given the allocations of all retained rows, which then takes the place of renew; sums remember the rows before.

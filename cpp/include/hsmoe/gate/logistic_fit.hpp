@@ -17,9 +17,19 @@
 
 namespace hsmoe {
 
+/// half_tanh = tanh(psi/2)/2 and curvature = s(1-s), s = sigmoid(psi).
+template <int W>
+HSMOE_INLINE void linearise_logistic(Lane<W> psi, Lane<W>& half_tanh, Lane<W>& curvature) {
+  const Lane<W> e = exp_nonpositive(-abs(psi)), s = 1.0 / (1.0 + e);
+  curvature = e * s * s;
+  half_tanh = select(psi < Lane<W>(0.0), Lane<W>(-0.5), Lane<W>(0.5)) * ((1.0 - e) * s);
+}
+
 template <int W>
 class LogisticFit {
  public:
+  static constexpr double df = 6.0;  // of the t
+
   LogisticFit(const GatePrior<W>& prior, int dim, Lane<W>* work)
       : prior_(prior), p_(dim), Q_(work), h_(Q_ + packed_size(p_)), D_(h_ + p_), mean_(D_ + p_), scratch_(mean_ + p_) {}
 
@@ -77,7 +87,6 @@ class LogisticFit {
 
  private:
   static constexpr int newton_steps = 5;
-  static constexpr double df = 6.0;
 
   // Q += sum s(1-s) u u', h += sum (side - tanh(psi/2)/2 + s(1-s) psi) u, s = sigmoid(psi) at the current mean.
   // At zero s = 1/2.
@@ -96,8 +105,8 @@ class LogisticFit {
         } else {
           Lane<W> psi = mean_[0] * u[0];
           for (int j = 1; j < p_; ++j) psi += mean_[j] * u[j];
-          const Lane<W> e = exp_nonpositive(-abs(psi)), s = 1.0 / (1.0 + e), w = e * s * s;
-          const Lane<W> half_tanh = select(psi < Lane<W>(0.0), Lane<W>(-0.5), Lane<W>(0.5)) * ((1.0 - e) * s);
+          Lane<W> half_tanh, w;
+          linearise_logistic(psi, half_tanh, w);
           weight[count] = select(in, w, Lane<W>(0.0));
           linear[count++] = select(in, side[i] - half_tanh + w * psi, Lane<W>(0.0));
         }

@@ -25,7 +25,7 @@
 namespace hsmoe {
 
 template <int W>
-class TreeGate final : public Gate<W> {
+class TreeGate final : public Gate<W>, public GateRefit<W> {
  public:
   TreeGate(Tree tree, int dim, std::unique_ptr<GatePrior<W>> prior)
       : tree_(std::move(tree)), p_(dim), prior_(std::move(prior)) {}
@@ -192,15 +192,11 @@ class TreeGate final : public Gate<W> {
         side_then[i] = side_of(l, position_of(swapped), moved);
       }
       const double mean = prior_->intercept_mean(tree_.node(l).log_leaf_odds);
-      const double *node = state + W * Index(l) * stride(), *stored = phi_of(node);
-      for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(stored + W * j);
-      now.fit(n, U, side_now, scales(node), global, mean);
-      then.fit(n, U, side_then, scales(node), global, mean);
+      const double* node = state + W * Index(l) * stride();
+      load_phi(node, phi);
       Lane<W>* next = proposed + l * p_;
-      then.draw(rng, moved, next);
-      const Lane<W> gain = then.log_likelihood(n, U, side_then, next) + prior_->log_marginal(next, scales(node), global, mean) -
-                           then.log_density(next) - now.log_likelihood(n, U, side_now, phi) -
-                           prior_->log_marginal(phi, scales(node), global, mean) + now.log_density(phi);
+      const Lane<W> gain = refit_node(then, node, global, mean, n, U, side_then, &rng, moved, next) -
+                           refit_node(now, node, global, mean, n, U, side_now, nullptr, moved, phi);
       log_ratio += select(moved, gain, Lane<W>(0.0));
     }
     const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);
@@ -209,11 +205,131 @@ class TreeGate final : public Gate<W> {
       if (!any(moved)) continue;
       double* node = state + W * Index(l) * stride();
       double* stored = phi_of(node);
-      for (int j = 0; j < p_; ++j)
-        select(moved, proposed[l * p_ + j], Lane<W>::load(stored + W * j)).store(stored + W * j);
+      store_phi(proposed + l * p_, node, moved);
       prior_->draw_local(stored, scales(node), global, rng, moved);
     }
     return accept;
+  }
+
+  const GateRefit<W>* refitting() const override { return tree_.n_nodes() ? this : nullptr; }
+
+  void unsettle(double* state) const override {
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      double* node = state + W * Index(l) * stride();
+      std::fill(node, node + W * (node_sums() + p_), 0.0);
+    }
+  }
+
+  // Of a row a share m passes the node, l of it to the left: its logistic log likelihood is m times that of side
+  // l/m - 1/2, linearised as in gate/logistic_fit.hpp.
+  void gather(double* state, const RowBlock& rows, const Lane<W>* share, const Lane<W>* memo, double weight,
+              bool observed) const override {
+    const int K = tree_.n_experts(), n_nodes = tree_.n_nodes();
+    for (int l = 0; l < n_nodes; ++l) {
+      const TreeNode& split = tree_.node(l);
+      Lane<W> curvature[RowBlock::most], linear[RowBlock::most];
+      for (int t = 0; t < rows.n; ++t) {
+        Lane<W> left(0.0), right(0.0);
+        for (int i = split.low; i < split.middle; ++i) left += share[t * K + tree_.expert_at(i)];
+        for (int i = split.middle; i < split.high; ++i) right += share[t * K + tree_.expert_at(i)];
+        const Lane<W> mass = left + right, psi = memo[t * n_nodes + l];
+        Lane<W> half_tanh, w;
+        linearise_logistic(psi, half_tanh, w);
+        const Lane<W> score = 0.5 * (left - right) - mass * half_tanh;
+        if (observed) {
+          // The missing information is the variance of the score over the allocations; were all of it taken away, the sum
+          // might not be positive definite.
+          const Lane<W> to_left = 0.5 - half_tanh, to_right = 0.5 + half_tanh;
+          const Lane<W> missing = left * to_left * to_left + right * to_right * to_right - score * score;
+          curvature[t] = weight * max(mass * w - missing, least_information * mass * w);
+        } else {
+          curvature[t] = weight * mass * w;
+          linear[t] = weight * (score + mass * w * psi);
+        }
+      }
+      double* sums = state + W * Index(l) * stride();
+      accumulate_outer<W>(sums, p_, rows.u, curvature, rows.n);
+      if (!observed) accumulate_rows<W>(h_of(sums), p_, rows.u, linear, rows.n);
+    }
+  }
+
+  void settle(double* state, Lane<W>* work) const override {
+    Lane<W>*h = work, *phi = h + p_, *D = phi + p_, *rest = D + p_;
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      double* node = state + W * Index(l) * stride();
+      precision_at(node, global_of(state), D, rest);
+      for (int j = 0; j < p_; ++j) h[j] = Lane<W>::load(h_of(node) + W * j);
+      h[0] += D[0] * prior_->intercept_mean(tree_.node(l).log_leaf_odds);
+      gaussian_solve<W>(node, D, h, p_, rest, phi);
+      store_phi(phi, node, Mask<W>::all_true());
+      std::fill(node, node + W * node_sums(), 0.0);
+    }
+  }
+
+  Lane<W> towards(Lane<W> first, Lane<W> second, const Lane<W>* memo) const override {
+    const Lane<W> place_first = position_of(first), place_second = position_of(second);
+    Lane<W> psi(0.0);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const Lane<W> middle(tree_.node(l).middle);
+      const Mask<W> both = passes(l, place_first) & passes(l, place_second), left = place_first < middle,
+                    second_left = place_second < middle;
+      psi = select(both & left & !second_left, memo[l], select(both & second_left & !left, -memo[l], psi));
+    }
+    return psi;
+  }
+
+  void draw_around(const double* centre, double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    Lane<W>*h = work, *phi = h + p_, *D = phi + p_, *rest = D + p_;
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double* node = centre + W * Index(l) * stride();
+      precision_at(node, global_of(centre), D, rest);
+      for (int j = 0; j < p_; ++j) h[j] = Lane<W>(0.0);
+      gaussian_block_draw<W>(node, D, h, p_, rest, rng, mask, phi);
+      const Lane<W> stretch = sqrt(Lane<W>(0.5 * LogisticFit<W>::df) / gamma<W>(rng, mask, Lane<W>(0.5 * LogisticFit<W>::df)));
+      for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(phi_of(node) + W * j) + phi[j] * stretch;
+      store_phi(phi, state + W * Index(l) * stride(), mask);
+    }
+  }
+
+  Lane<W> log_density_around(const double* centre, const double* state, Lane<W>* work) const override {
+    constexpr double df = LogisticFit<W>::df;
+    Lane<W>*e = work, *D = e + p_, *rest = D + p_, total(0.0);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double *node = centre + W * Index(l) * stride(), *phi = phi_of(state + W * Index(l) * stride());
+      precision_at(node, global_of(centre), D, rest);
+      for (int j = 0; j < p_; ++j) e[j] = Lane<W>(0.0);
+      const Lane<W> log_det = gaussian_solve<W>(node, D, e, p_, rest, e);
+      for (int j = 0; j < p_; ++j) e[j] = Lane<W>::load(phi + W * j) - Lane<W>::load(phi_of(node) + W * j);
+      Lane<W> square(0.0);
+      for (int i = 0; i < p_; ++i) {
+        Lane<W> s = 0.5 * (Lane<W>::load(node + W * packed_index(i, i)) + D[i]) * e[i];
+        for (int j = 0; j < i; ++j) s += Lane<W>::load(node + W * packed_index(i, j)) * e[j];
+        square += 2.0 * e[i] * s;
+      }
+      total += 0.5 * log_det - 0.5 * (df + p_) * log1p(square / df);
+    }
+    return total;
+  }
+
+  Lane<W> log_prior(const double* state, Lane<W>* work) const override {
+    Lane<W> total(0.0);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double* node = state + W * Index(l) * stride();
+      load_phi(node, work);
+      total += prior_->log_marginal(work, scales(node), global_of(state), prior_->intercept_mean(tree_.node(l).log_leaf_odds));
+    }
+    return total;
+  }
+
+  void adopt(double* state, const double* from, Stream<W>& rng, Mask<W> mask) const override {
+    const double* global = global_of(state);
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      double* node = state + W * Index(l) * stride();
+      const double* other = phi_of(from + W * Index(l) * stride());
+      double* phi = phi_of(node);
+      for (int j = 0; j < p_; ++j) select(mask, Lane<W>::load(other + W * j), Lane<W>::load(phi + W * j)).store(phi + W * j);
+      prior_->draw_local(phi, scales(node), global, rng, mask);
+    }
   }
 
   void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
@@ -259,6 +375,33 @@ class TreeGate final : public Gate<W> {
   template <class T> T* phi_of(T* node) const { return h_of(node) + W * p_; }
   template <class T> T* scales(T* node) const { return phi_of(node) + W * p_; }
   template <class T> T* global_of(T* state) const { return state + W * Index(tree_.n_nodes()) * stride(); }
+
+  void load_phi(const double* node, Lane<W>* phi) const {
+    for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(phi_of(node) + W * j);
+  }
+  void store_phi(const Lane<W>* phi, double* node, Mask<W> mask) const {
+    double* stored = phi_of(node);
+    for (int j = 0; j < p_; ++j) select(mask, phi[j], Lane<W>::load(stored + W * j)).store(stored + W * j);
+  }
+
+  // Expected precisions of the prior at the coefficients of a node, given the information there.
+  void precision_at(const double* node, const double* global, Lane<W>* D, Lane<W>* second_moment) const {
+    for (int j = 0; j < p_; ++j) {
+      const Lane<W> phi = Lane<W>::load(phi_of(node) + W * j);
+      second_moment[j] = phi * phi + 1.0 / (Lane<W>::load(node + W * packed_index(j, j)) + 0.1);
+    }
+    prior_->expected_precision(scales(node), global, second_moment, D);
+  }
+
+  // log p(sides | phi) + log p(phi | global scales) - log q(phi | sides) of a node, q its fit; at phi or, given rng, a draw
+  // from q.
+  Lane<W> refit_node(LogisticFit<W>& fit, const double* node, const double* global, double intercept_mean, Index n, const double* U,
+                     const Lane<W>* sides, Stream<W>* rng, Mask<W> mask, Lane<W>* phi) const {
+    fit.fit(n, U, sides, scales(node), global, intercept_mean);
+    if (rng) fit.draw(*rng, mask, phi);
+    return fit.log_likelihood(n, U, sides, phi) + prior_->log_marginal(phi, scales(node), global, intercept_mean) -
+           fit.log_density(phi);
+  }
 
   void logits(const double* state, const Row& row, Lane<W>* psi) const {
     for (int l = 0; l < tree_.n_nodes(); ++l) {
@@ -318,6 +461,9 @@ class TreeGate final : public Gate<W> {
     for (int j = 0; j < p_; ++j)
       select(mask, phi[j], Lane<W>::load(stored_phi + W * j)).store(stored_phi + W * j);
   }
+
+  // Least share of the information of a row that is observed.
+  static constexpr double least_information = 0.1;
 
   Tree tree_;
   int p_;

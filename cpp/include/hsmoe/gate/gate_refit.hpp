@@ -1,0 +1,38 @@
+// What a gate offers to proposals that move all of its coefficients at once: the most probable coefficients where rows are
+// shared between experts, found by one Newton step after the other, and draws around them.
+#pragma once
+
+#include <hsmoe/random/stream.hpp>
+#include <hsmoe/row.hpp>
+
+namespace hsmoe {
+
+template <int W>
+class GateRefit {
+ public:
+  virtual ~GateRefit() = default;
+
+  /// All coefficients zero, no rows gathered.
+  virtual void unsettle(double* state) const = 0;
+  /// Linearise at the coefficients of the state what the rows say, each counted `weight` times.  share: K lanes a row, which
+  /// add up to one; memo: of proba, a row after the other.  Information: of the allocations with these shares or, observed,
+  /// what is left of it when they are summed out.
+  virtual void gather(double* state, const RowBlock& rows, const Lane<W>* share, const Lane<W>* memo, double weight,
+                      bool observed) const = 0;
+  /// The Newton step from the rows gathered, which are then forgotten.
+  virtual void settle(double* state, Lane<W>* work) const = 0;
+  /// The logit of the node where the paths to two experts part, positive towards `first`.
+  virtual Lane<W> towards(Lane<W> first, Lane<W> second, const Lane<W>* memo) const = 0;
+
+  /// Draw the coefficients of `state` from the multivariate t around those of `centre`, by node, with the information that
+  /// it gathered there.
+  virtual void draw_around(const double* centre, double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+  /// Log density of the coefficients of `state` under that t, up to a constant.
+  virtual Lane<W> log_density_around(const double* centre, const double* state, Lane<W>* work) const = 0;
+  /// log p(phi | global scales), local scales integrated out, up to a constant.
+  virtual Lane<W> log_prior(const double* state, Lane<W>* work) const = 0;
+  /// Coefficients from another state in the lanes of the mask, local scales anew given them.
+  virtual void adopt(double* state, const double* from, Stream<W>& rng, Mask<W> mask) const = 0;
+};
+
+}  // namespace hsmoe

@@ -1,0 +1,208 @@
+// The proposal to relocate an expert must leave the posterior as it is: parameters, allocations and data drawn from their joint
+// law still have it after any number of proposals given the data.  Each chain is compared with itself before, so that the
+// standard errors are those of what has moved.  About 50 functions; |z| < 4.5 has a false-alarm rate below 4e-4 in all.
+// Deliberate faults must be noticed.  And the marginal likelihoods that it needs are held to the product of forecasts.
+#include <functional>
+#include <vector>
+
+#include <hsmoe/expert/gaussian.hpp>
+#include <hsmoe/filter/relocation.hpp>
+#include <hsmoe/gate/tree_gate.hpp>
+#include <hsmoe/prior/horseshoe.hpp>
+#include <hsmoe/prior/normal.hpp>
+
+#include "check.hpp"
+#include "draws.hpp"
+#include "faults.hpp"
+#include "two_samples.hpp"
+
+using namespace hsmoe;
+
+namespace {
+
+constexpr int W = 1, K = 3, d = 2, p = 3, n = 24;
+using Values = std::vector<double>;
+
+GaussianOptions options() {
+  GaussianOptions o;
+  o.b0_shape = 2.0;
+  o.b0 = 0.3;
+  o.coefficient_variance = 4.0;
+  return o;
+}
+
+/// A Gaussian expert with a wrong marginal likelihood, a wrong density where it is empty (which must not matter, for that only
+/// shapes the proposal), or statistics that are not those of the rows.
+class WrongMarginal final : public ConjugateExpert<W> {
+ public:
+  enum class Fault { none, marginal, empty, statistics };
+  WrongMarginal(const ConjugateExpert<W>& right, Fault fault) : right_(right), fault_(fault) {}
+  Lane<W> empty_log_density(const double* state, Lane<W> k, const Row& row) const override {
+    return right_.empty_log_density(state, k, row) - (fault_ == Fault::empty ? 2.0 : 0.0);
+  }
+  Lane<W> log_marginal(const double* state, Lane<W> k) const override {
+    return right_.log_marginal(state, k) * (fault_ == Fault::marginal ? 0.7 : 1.0);
+  }
+  int one_sum_lanes() const override { return right_.one_sum_lanes(); }
+  void add(double* sum, const RowBlock& rows, const Lane<W>* weight) const override { right_.add(sum, rows, weight); }
+  void imitate(Lane<W>* draw, Lane<W> k, Lane<W> j) const override { right_.imitate(draw, k, j); }
+  void estimate(const double* state, Lane<W> k, const double* sum, Lane<W>* draw, Lane<W>* work) const override {
+    right_.estimate(state, k, sum, draw, work);
+  }
+  void condense(double* state, const double* sums, Lane<W>* work) const override {
+    std::vector<double> wrong(sums, sums + K * right_.one_sum_lanes());
+    for (double& s : wrong) s *= fault_ == Fault::statistics ? 0.8 : 1.0;
+    right_.condense(state, wrong.data(), work);
+  }
+
+ private:
+  const ConjugateExpert<W>& right_;
+  Fault fault_;
+};
+
+/// An expert that offers the wrong marginal likelihood.
+class ExpertWithFault final : public faults::FaultyExpert<W> {
+ public:
+  explicit ExpertWithFault(WrongMarginal::Fault fault) : ExpertWithFault(new GaussianExpert<W>(K, d, options()), fault) {}
+  const ConjugateExpert<W>* conjugate() const override { return &conjugate_; }
+
+ private:
+  ExpertWithFault(GaussianExpert<W>* right, WrongMarginal::Fault fault)
+      : FaultyExpert<W>(std::unique_ptr<Expert<W>>(right), K, {}), conjugate_(*right, fault) {}
+  WrongMarginal conjugate_;
+};
+
+struct Outcome {
+  double largest_z, accepted;
+};
+
+Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int chains, int steps) {
+  const TreeGate<W> gate(Tree({0, 1, 3, 1, 2, 3}, {0, 1, 2}), p, std::move(prior));
+  const ExpertWithFault expert(fault);
+  const GaussianExpert<W> exact(K, d, options());
+  std::vector<Lane<W>> draw(expert.draw_lanes()), work(std::max(expert.work_lanes(), gate.work_lanes()));
+  AlignedVector<double> state(W * (expert.fields() + gate.fields())), sums(W * expert.sum_fields()), memory;
+  const Mask<W> all = Mask<W>::all_true();
+  TwoSamples samples;
+  double n_accepted = 0;
+  for (int c = 0; c < chains; ++c) {
+    Stream<W> rng = stream_of<W>(std::uint64_t(c + 1));
+    double* gate_state = state.data() + expert.fields();
+    expert.init(state.data(), rng, all);
+    gate.init(gate_state, rng, all, work.data());
+    expert.draw_parameters(state.data(), rng, all, draw.data(), work.data());
+    RowBuffer buffer(d, p);
+    Lane<W> z[n], log_g[K], memo[K];
+    std::fill(sums.begin(), sums.end(), 0.0);
+    for (int i = 0; i < n; ++i) {
+      const double t = -1.3 + 0.113 * i, x[d] = {1, t}, u[p] = {1, 1.5 * t + 0.4, t * t - 0.3};
+      gate.log_proba(gate_state, {x, u, nullptr, 0.0}, log_g, memo);
+      z[i] = categorical<W>(log_g, K, rng, all);
+      const Lane<W>* b = draw.data() + int(z[i][0]) * (d + 2);
+      buffer.push(x, u, (b[0] + t * b[1] + normal<W>(rng, all) / sqrt(b[d]))[0]);
+    }
+    exact.absorb(sums.data(), buffer.block(0, n), z, all);
+    exact.condense(state.data(), sums.data(), work.data());
+
+    auto functions = [&] {
+      Values v;
+      double phi[(K - 1) * p], lambda[(K - 1) * p], inclusion[(K - 1) * p], tau;
+      gate.describe(gate_state, 0, phi, lambda, inclusion, &tau);
+      for (int j = 0; j < (K - 1) * p; ++j) {
+        v.push_back(std::tanh(phi[j]));
+        v.push_back(std::tanh(phi[j] * phi[j]));
+        if (std::isfinite(lambda[j])) v.push_back(std::atan(lambda[j]));
+      }
+      v.push_back(std::tanh(phi[1] * phi[p + 1]));
+      double coefficients[K * d], variance[K], shape[K], counts[K];
+      expert.describe(state.data(), 0, coefficients, variance, shape, counts);
+      double fit = 0;
+      for (int i = 0; i < n; ++i) {
+        const int k = int(z[i][0]);
+        fit += std::tanh(std::abs(buffer.xy(i)[d] - coefficients[k * d] - coefficients[k * d + 1] * buffer.xy(i)[1]));
+      }
+      v.push_back(fit);
+      for (int k = 0; k < K; ++k) {
+        v.push_back(counts[k]);
+        v.push_back(counts[k] * counts[k]);
+        v.push_back(std::log(variance[k]));
+        v.push_back(std::tanh(coefficients[k * d]));
+        v.push_back(std::tanh(coefficients[k * d + 1] * coefficients[k * d + 1]));
+        v.push_back(double(int(z[0][0]) == k) * phi[1]);
+      }
+      return v;
+    };
+    const Values before = functions();
+    for (int t = 0; t < steps; ++t)
+      n_accepted += Relocation<W>(expert, gate, K, d, buffer, n, work.data(), memory).propose(state.data(), z, rng, all)[0];
+    Values after = functions();
+    for (std::size_t j = 0; j < after.size(); ++j) after[j] -= before[j];
+    samples.add(0, Values(after.size(), 0.0));
+    samples.add(1, after);
+  }
+  return {samples.largest_z(), n_accepted / (double(chains) * steps)};
+}
+
+std::unique_ptr<GatePrior<W>> horseshoe(bool marginal = false, bool redrawn = false) {
+  std::unique_ptr<GatePrior<W>> prior = std::make_unique<Horseshoe<W>>(K - 1, p, HorseshoeOptions{});
+  if (marginal || redrawn) prior = std::make_unique<faults::WrongScales<W>>(std::move(prior), false, false, marginal, redrawn);
+  return prior;
+}
+
+void marginal_likelihood() {
+  const GaussianExpert<W> expert(K, d, options());
+  Stream<W> rng = stream_of<W>(3);
+  const Mask<W> all = Mask<W>::all_true();
+  AlignedVector<double> state(expert.fields()), sums(expert.sum_fields());
+  std::vector<Lane<W>> work(expert.work_lanes());
+  expert.init(state.data(), rng, all);
+  const AlignedVector<double> empty = state;
+  double product[K] = {0, 0, 0};
+  Lane<W> log_f[K], z[20];
+  RowBuffer buffer(d, p);
+  for (int i = 0; i < 20; ++i) {
+    const double t = std::sin(3.0 * i), x[d] = {1, t}, u[p] = {1, 0, 0}, y = std::cos(5.0 * i) + 2 * t;
+    z[i] = Lane<W>(double(i % 7 == 0 ? 2 : i % 2));
+    const Row row{x, u, nullptr, y};
+    expert.log_density(empty.data(), row, log_f, nullptr, work.data());
+    for (int k = 0; k < K; ++k)
+      CHECK(std::abs(log_f[k][0] - expert.empty_log_density(state.data(), Lane<W>(double(k)), row)[0]) < 1e-12);
+    expert.log_density(state.data(), row, log_f, nullptr, work.data());
+    product[int(z[i][0])] += log_f[int(z[i][0])][0];
+    expert.learn(state.data(), row, z[i], rng, all, work.data());
+    buffer.push(x, u, y);
+  }
+  for (int k = 0; k < K; ++k) CHECK(std::abs(expert.log_marginal(state.data(), Lane<W>(double(k)))[0] - product[k]) < 1e-10);
+  std::fill(sums.begin(), sums.end(), 0.0);
+  expert.absorb(sums.data(), buffer.block(0, 20), z, all);
+  AlignedVector<double> condensed = empty;
+  expert.condense(condensed.data(), sums.data(), work.data());
+  for (int k = 0; k < K; ++k) CHECK(std::abs(expert.log_marginal(condensed.data(), Lane<W>(double(k)))[0] - product[k]) < 1e-9);
+}
+
+}  // namespace
+
+int main() {
+  using Fault = WrongMarginal::Fault;
+  marginal_likelihood();
+  const int chains = 3000, few = 2000, steps = 12;
+  auto show = [](const char* name, Outcome o) { std::printf("%s: largest |z| %.2f, accepted %.3f\n", name, o.largest_z, o.accepted); };
+  for (bool normal : {false, true}) {
+    const Outcome right = run(normal ? std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{}) : horseshoe(), Fault::none, chains, steps);
+    show(normal ? "normal prior" : "horseshoe", right);
+    CHECK(right.largest_z < 4.5);
+    CHECK(right.accepted > 0.02);
+  }
+  const Outcome other = run(horseshoe(), Fault::empty, chains, steps);
+  show("other proposal", other);
+  CHECK(other.largest_z < 4.5);
+  const std::pair<const char*, Outcome> wrong[] = {{"wrong marginal likelihood", run(horseshoe(), Fault::marginal, few, steps)},
+                                                   {"wrong statistics", run(horseshoe(), Fault::statistics, few, steps)},
+                                                   {"wrong prior density", run(horseshoe(true, false), Fault::none, few, steps)},
+                                                   {"wrong local scales", run(horseshoe(false, true), Fault::none, few, steps)}};
+  for (const auto& [name, outcome] : wrong) {
+    show(name, outcome);
+    CHECK(outcome.largest_z > 7);
+  }
+  return report("relocation");
+}

@@ -2,7 +2,7 @@
 // law still have it after any number of proposals given the data.  Each chain is compared with itself before, so that the
 // standard errors are those of what has moved.  About 50 functions; |z| < 4.5 has a false-alarm rate below 4e-4 in all.
 // Deliberate faults must be noticed.  And the marginal likelihoods that it needs are held to the product of forecasts.
-#include <functional>
+#include <string>
 #include <vector>
 
 #include <hsmoe/expert/gaussian.hpp>
@@ -122,6 +122,7 @@ Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int
         fit += std::tanh(std::abs(buffer.xy(i)[d] - coefficients[k * d] - coefficients[k * d + 1] * buffer.xy(i)[1]));
       }
       v.push_back(fit);
+      v.push_back(1 / (1 + counts[0]) + 1 / (1 + counts[1]) + 1 / (1 + counts[2]));  // the choice of the expert
       for (int k = 0; k < K; ++k) {
         v.push_back(counts[k]);
         v.push_back(counts[k] * counts[k]);
@@ -182,10 +183,12 @@ void marginal_likelihood() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   using Fault = WrongMarginal::Fault;
   marginal_likelihood();
-  const int chains = 3000, few = 2000, steps = 12;
+  // `long` for more chains: enough to notice that the choice of the expert depends on the allocations.
+  const bool is_long = argc > 1 && std::string(argv[1]) == "long";
+  const int chains = is_long ? 24000 : 3000, few = is_long ? 24000 : 2000, steps = 12;
   auto show = [](const char* name, Outcome o) { std::printf("%s: largest |z| %.2f, accepted %.3f\n", name, o.largest_z, o.accepted); };
   for (bool normal : {false, true}) {
     const Outcome right = run(normal ? std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{}) : horseshoe(), Fault::none, chains, steps);

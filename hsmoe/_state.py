@@ -69,8 +69,9 @@ _RELOCATIONS = 64
 _RELOCATION_START = 500
 
 # Two thirds of the variance of the log evidence come from the first rows, where more particles cost
-# little: an island has five times as many at first, but no more than so many for that reason.
-_EARLY_ROWS = 1000
+# little: an island has five times as many at first, but no more than so many for that reason.  It keeps
+# them until rows freeze, where that is between these bounds.
+_EARLY_ROWS = (1000, 4000)
 _EARLY_FACTOR = 5
 _EARLY_PARTICLES = 640
 
@@ -229,6 +230,12 @@ class Settings:
         enough = max(self.n_particles, _EARLY_PARTICLES)
         return min(_EARLY_FACTOR * self.n_particles, enough)
 
+    @property
+    def early_rows(self) -> int:
+        """Rows after which an island is thinned to ``n_particles``."""
+        least, most = _EARLY_ROWS
+        return max(least, min(2 * (self.retain or 0), most))
+
     def warmup_rows(self, n_features: int) -> int:
         """Return how many rows fix the standardisation when rows arrive one by one."""
         if not self.standardize:
@@ -297,7 +304,7 @@ class LearnedState:
             relocations=_RELOCATIONS,
             relocation_start=_RELOCATION_START,
             early_particles=settings.early_particles,
-            early_rows=_EARLY_ROWS,
+            early_rows=settings.early_rows,
             forgetting=np.array(settings.forgetting),
             pool_memory=settings.pool_memory,
             variational=settings.variational.to_core() if settings.variational else None,

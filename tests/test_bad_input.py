@@ -297,7 +297,9 @@ def test_a_failed_call_does_not_advance_the_generator(two_regimes):
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "prequential"])
 def test_ctrl_c_leaves_the_model_as_it_was(method, monkeypatch):
-    monkeypatch.setattr(_state, "_EARLY_ROWS", 105)  # the thinning of the cloud is undone too
+    monkeypatch.setattr(
+        _state, "_EARLY_ROWS", (105, 105)
+    )  # the thinning of the cloud is undone too
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200_000, 4))
     y = X[:, 0] + rng.normal(size=len(X))

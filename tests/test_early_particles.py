@@ -32,7 +32,7 @@ def test_particles_stay_as_often_as_their_weight_says(two_regimes, monkeypatch):
     n = 100
     states = []
     for early_rows in (n + 1, n):
-        monkeypatch.setattr(_state, "_EARLY_ROWS", early_rows)
+        monkeypatch.setattr(_state, "_EARLY_ROWS", (early_rows, early_rows))
         # Never resampled, so that the weights are far from equal.
         model = make(n_islands=2, n_particles=30, ess_threshold=0.0)
         model.partial_fit(two_regimes[0][:n], two_regimes[1][:n])
@@ -58,7 +58,7 @@ def test_particles_stay_as_often_as_their_weight_says(two_regimes, monkeypatch):
 @pytest.mark.parametrize("early_rows", [60, 160])
 def test_thinned_on_the_same_row_however_rows_come(early_rows, two_regimes, monkeypatch):
     """It is, between calls, within one, and across a file."""
-    monkeypatch.setattr(_state, "_EARLY_ROWS", early_rows)
+    monkeypatch.setattr(_state, "_EARLY_ROWS", (early_rows, early_rows))
     X, y = two_regimes
     whole = make(n_islands=2, retain=30).partial_fit(X, y)
     assert whole.resampling_log_["unique"].max() > 24

@@ -70,7 +70,7 @@ def test_mean_evidence_equals_the_sum_over_all_allocations(
 
     With the same particles all along, and with a cloud that is thinned after four rows.
     """
-    monkeypatch.setattr(_state, "_EARLY_ROWS", early_rows)
+    monkeypatch.setattr(_state, "_EARLY_ROWS", (early_rows, early_rows))
     X, y = _stream(n, 1, seed=n)
     design = np.c_[np.ones(n), X]
     exact = oracles.enumerated_log_evidence(

@@ -63,14 +63,14 @@ _VARIATIONAL_SCANS = 4
 # places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
 _EXCHANGE_ROWS = 250
 
-# Beyond so many rows some particles of an island also propose that an expert with little to do becomes
-# the twin of another: an island without a twin that pays loses that much a row, for ever.
+# Beyond so many rows some particles of an island also propose that an expert with little to do
+# becomes the twin of another: an island without a twin that pays loses that much a row, for ever.
 _RELOCATIONS = 64
 _RELOCATION_START = 500
 
 # Two thirds of the variance of the log evidence come from the first rows, where more particles cost
-# little: an island has five times as many at first, but no more than so many for that reason.  It keeps
-# them until rows freeze, where that is between these bounds.
+# little: an island has five times as many at first, but no more than so many for that reason.  It
+# keeps them until rows freeze, where that is between these bounds.
 _EARLY_ROWS = (1000, 4000)
 _EARLY_FACTOR = 5
 _EARLY_PARTICLES = 640

@@ -38,10 +38,13 @@ class HSMoERegressor(OnlineMixture):
         data do not ask for stay nearly empty.
     n_particles : int
         Particles of each island.  More particles: less Monte Carlo error, more time.  The first
-        1,000 rows decide most: until then an island has five times as many, or 640 if that is less
-        (but never fewer than ``n_particles``); not with ``retain=0``.
+        rows decide most: an island has five times as many, or 640 if that is less (but never
+        fewer than ``n_particles``), until more than ``2 * retain`` rows have come, of 1,000 to
+        4,000; not with ``retain=0``.
     n_islands : int
-        Independent populations; their spread is the Monte Carlo error of the evidence.  One island
+        Populations that learn apart; their spread is the Monte Carlo error of the evidence.
+        Once, before the first row becomes final (see ``retain``), whole islands are resampled by
+        their evidence: all go on from a good arrangement of the experts.  One island
         of few particles is fast, but now and then one ends in a poor arrangement of the experts.
     gate : {"comb", "balanced", "softmax", "laplace"}, nested lists of int, or tuple
         Which experts each split tells apart: ``"balanced"`` (halving), ``"comb"`` (stick breaking;
@@ -64,8 +67,9 @@ class HSMoERegressor(OnlineMixture):
         Resample when the effective sample size falls below this share of the particles.
     retain : int or None
         Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over
-        these rows draw their allocations anew, and while all rows are retained two experts may
-        exchange their places in the gate; what is older lives on in sufficient statistics.
+        these rows draw their allocations anew; while all rows are retained two experts may
+        exchange their places in the gate, and one that has little to do become the twin of
+        another; what is older lives on in sufficient statistics.
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
         particle learning, fast, with answers that depend on the seed.
     forgetting : float or "auto"

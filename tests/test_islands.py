@@ -99,30 +99,6 @@ def test_islands_are_resampled_by_evidence_before_rows_freeze(forgetting, two_re
     assert len(set(first_particles)) == 8
 
 
-def test_islands_serve_as_one_population_once_rows_are_frozen(two_regimes):
-    """Whole islands are resampled wherever their shares have become uneven, rates permitting."""
-    X, y = two_regimes
-    model = hsmoe.HSMoERegressor(retain=20, forgetting=1.0, **(RATES | {"n_particles": 4}))
-    model.partial_fit(X[:60], y[:60])
-    before = engine_state(model)
-    assert before["frozen_until"].max() > 0
-    n_resampled = 0
-    for i in range(60, len(y)):
-        model.partial_fit(X[i : i + 1], y[i : i + 1])
-        now = engine_state(model)
-        growth = now["island_log_evidence"] - before["island_log_evidence"]
-        grown = before["log_share"] + growth
-        total = np.log(np.exp(grown).sum())
-        share = np.exp(grown - total)
-        if 1 / (share**2).sum() < 0.5 * 8:
-            n_resampled += 1
-            np.testing.assert_allclose(now["log_share"], -np.log(8))
-        else:
-            np.testing.assert_allclose(now["log_share"], grown - total, atol=1e-12)
-        before = now
-    assert n_resampled > 0
-
-
 def test_pool_forgets_once_rows_are_frozen(two_regimes):
     """Shares then fade: log share <- 0.99 (log share + growth), renormalised."""
     X, y = two_regimes

@@ -118,7 +118,7 @@ class ParticleFilter final : public MixtureEngine {
   Lane<W> draw_allocation(const Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
   Index resample_islands(ThreadPool& pool);
-  void resample_whole_islands();
+  void part_ways();
   void plan_sweeps();
   void finish_sweeps();
   bool has_turn(Index block, double share) const;

@@ -272,7 +272,7 @@ void ParticleFilter<W>::learn_run(const Rows& rows, Index first, Index last, Thr
     }
     const Index resampled = resample_islands(pool);
     if (path.resampled) path.resampled[i] = resampled;
-    resample_whole_islands();
+    part_ways();
     plan_sweeps();
     if (config_.retain != 0) population_.buffer.push(row.x, row.u, row.y);
     const bool more = i + 1 < last;

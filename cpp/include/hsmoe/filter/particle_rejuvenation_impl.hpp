@@ -19,25 +19,17 @@ bool ParticleFilter<W>::any_frozen() const {
 }
 
 /// Until the first rows freeze islands are replicates that can still differ in the arrangement of the experts; what is frozen
-/// stays.  Before that whole islands are resampled by their shares, so that all set out from a good arrangement; and again
-/// where shares have become uneven, as long as the islands are replicates: they serve as one large population then.  The
-/// estimate of log Z remains unbiased.  Copies part ways at once, for random streams stay with the slots, and so do the
-/// evidences up to here: that of a slot is the product of independent factors, one for each time between resamplings, and
-/// the spread of the products is that of the pooled estimate.
+/// stays.  Before that, once, whole islands are resampled by their shares, so that all set out from a good arrangement, and
+/// the estimate of log Z remains unbiased.  Copies part ways at once, for random streams stay with the slots, and so do the
+/// evidences up to here: that of a slot is the product of two independent factors, before and after, and the spread of the
+/// products is that of the pooled estimate.
 template <int W>
-void ParticleFilter<W>::resample_whole_islands() {
+void ParticleFilter<W>::part_ways() {
   const Index R = n_islands(), N = n_particles();
-  if (R == 1) return;
-  if (any_frozen()) {
-    if (config_.pool_memory < 1.0) return;
-    double squares = 0.0;
-    for (Index r = 0; r < R; ++r) squares += std::exp(2.0 * population_.log_share[r]);
-    if (squares * config_.ess_threshold * double(R) <= 1.0) return;
-  } else {
-    bool freezing = false;
-    for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r) > 0 && sweep_due(r));
-    if (!freezing) return;
-  }
+  if (R == 1 || any_frozen()) return;
+  bool freezing = false;
+  for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r) > 0 && sweep_due(r));
+  if (!freezing) return;
   Population& p = population_;
   std::vector<double> share(R);
   for (Index r = 0; r < R; ++r) share[r] = std::exp(p.log_share[r]);
@@ -52,7 +44,6 @@ void ParticleFilter<W>::resample_whole_islands() {
     std::copy_n(in_flight_.memory.data() + from * size, size, in_flight_.memory.data() + to * size);
     std::copy_n(p.log_weight.begin() + from * N, N, p.log_weight.begin() + to * N);
     std::copy_n(weights_of(from), N, weights_of(to));
-    p.frozen_until[to] = p.frozen_until[from];
     p.swept_at[to] = p.swept_at[from];
     resampled_[to] = resampled_[from];
   });

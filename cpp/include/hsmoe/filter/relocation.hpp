@@ -25,6 +25,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/filter/row_buffer.hpp>
@@ -41,8 +43,8 @@ class Relocation {
       : expert_(expert), conjugate_(*expert.conjugate()), gate_(gate), refit_(*gate.refitting()), K_(n_experts), d_(expert_dim),
         buffer_(buffer), n_(n), work_(work) {
     const Index gate_lanes = gate.fields(), n_memo = Index(RowBlock::most) * gate.memo_lanes(), n_share = Index(RowBlock::most) * K_;
-    memory.resize(std::size_t(W) * std::size_t(3 * gate_lanes + expert.fields() + expert.sum_fields() + expert.draw_lanes() + conjugate_.one_sum_lanes() + RowBlock::most +
-                                               2 * n_memo + n_share + 3 * K_ + n));
+    memory.resize(std::size_t(W) * std::size_t(3 * gate_lanes + expert.fields() + expert.sum_fields() + expert.draw_lanes() +
+                                               conjugate_.one_sum_lanes() + RowBlock::most + 2 * n_memo + n_share + 3 * K_ + n));
     Lane<W>* next = reinterpret_cast<Lane<W>*>(memory.data());
     auto take = [&](Index lanes) { return std::exchange(next, next + lanes); };
     idle_at_ = reinterpret_cast<double*>(take(gate_lanes));

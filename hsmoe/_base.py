@@ -6,6 +6,7 @@ warm-up, chunking, all-or-nothing calls and model files are here.
 
 from __future__ import annotations
 
+import numbers
 import os
 import sys
 import time
@@ -465,8 +466,8 @@ class OnlineMixture(ParameterMixin, ABC):
         int
             Between 1 and ``n_experts``.
         """
-        if not 0.0 < mass <= 1.0:
-            raise ValueError(f"mass is {mass!r}; it must be above 0 and at most 1")
+        if not isinstance(mass, numbers.Real) or not 0.0 < mass <= 1.0:
+            raise ValueError(f"mass is {mass!r}; it must be a number above 0 and at most 1")
         _, engine, _, _, gate, _ = self._read_designs(X)
         if len(gate) == 0:
             raise ValueError("every row of X has a missing value; pass at least one complete row")

@@ -52,9 +52,8 @@ class HorseshoePrior:
     intercept_sd: float = 1.5
 
     def __post_init__(self) -> None:
-        check_number("HorseshoePrior: tau0", self.tau0)
-        check_number("HorseshoePrior: slab", self.slab)
-        check_number("HorseshoePrior: intercept_sd", self.intercept_sd)
+        for name in ("tau0", "slab", "intercept_sd"):
+            check_number(f"{type(self).__name__}: {name}", getattr(self, name))
 
     def to_core(self) -> dict[str, Any]:
         """Return the settings as the engine takes them."""

@@ -65,12 +65,13 @@ _EXCHANGE_ROWS = 250
 
 # Beyond so many rows some particles of an island also propose that an expert with little to do
 # becomes the twin of another: an island without a twin that pays loses that much a row, for ever.
+# With fewer rows a twin hardly ever pays; with retain=500 or less rows are frozen before.
 _RELOCATIONS = 64
 _RELOCATION_START = 500
 
 # Two thirds of the variance of the log evidence come from the first rows, where more particles cost
 # little: an island has five times as many at first, but no more than so many for that reason.  It
-# keeps them until rows freeze, where that is between these bounds.
+# keeps them for 2 * retain rows, where that is between these bounds.
 _EARLY_ROWS = (1000, 4000)
 _EARLY_FACTOR = 5
 _EARLY_PARTICLES = 640
@@ -118,6 +119,16 @@ def resolve_forgetting(forgetting: Any, retain: Any, n_islands: int) -> tuple[fl
             "are no longer retained: pass a positive retain, or forgetting=1"
         )
     return rates
+
+
+def _resolve_retain(retain: Any) -> int | None:
+    """Return the number of rows to retain; None: all."""
+    if retain is None:
+        return None
+    try:
+        return check_integer("retain", retain, 0)
+    except ValueError as error:
+        raise ValueError(f"{error}, or None for all rows") from None
 
 
 def _resolve_gate_and_prior(given: Mapping[str, Any], n_experts: int) -> tuple[Gate, GatePrior]:
@@ -182,6 +193,7 @@ class Settings:
         if not isinstance(given["standardize"], bool | np.bool_):
             raise ValueError(f"standardize is {given['standardize']!r}; it must be True or False")
         n_islands = check_integer("n_islands", given["n_islands"], 1)
+        retain = _resolve_retain(given["retain"])
         gate, gate_prior = _resolve_gate_and_prior(given, n_experts)
         n_particles = check_integer("n_particles", given["n_particles"], 1)
         expert = resolve_expert(given["expert"], kind)
@@ -198,8 +210,8 @@ class Settings:
             ess_threshold=check_number(
                 "ess_threshold", given["ess_threshold"], 0.0, 1.0, closed=True
             ),
-            retain=None if given["retain"] is None else check_integer("retain", given["retain"], 0),
-            forgetting=resolve_forgetting(given["forgetting"], given["retain"], n_islands),
+            retain=retain,
+            forgetting=resolve_forgetting(given["forgetting"], retain, n_islands),
             n_warmup=n_warmup,
             variational=variational,
         )

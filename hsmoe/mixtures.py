@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._core_protocol import FloatArray, IntArray
+from ._gates import resolve_gate
 from ._optional import scipy_part
 from ._seeding import draw_seed
-from ._trees import GateTree, gate_tree
+from ._trees import GateTree
 
 __all__ = ["KnownMixture", "SoftmaxMixture", "TreeMixture"]
 
@@ -222,7 +223,10 @@ class TreeMixture(KnownMixture):
         if phi.shape != shape:
             raise ValueError(f"phi has shape {phi.shape}; it must have {shape}, a row a split")
         object.__setattr__(self, "phi", phi)
-        object.__setattr__(self, "_tree", gate_tree(self.gate, self.n_experts))
+        tree = resolve_gate(self.gate, self.n_experts)
+        if not isinstance(tree, GateTree):
+            raise ValueError(f"gate is {self.gate!r}; a TreeMixture has logistic splits alone")
+        object.__setattr__(self, "_tree", tree)
 
     def log_gate(self, X: Any) -> FloatArray:
         """Return the log routing probabilities, shape (n, K)."""

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ._arviz import GivenRows, as_inference_data, import_arviz, posterior_draws
 from ._base import OnlineMixture
-from ._checks import check_integer
+from ._checks import check_integer, check_number
 from ._core_protocol import Engine, FloatArray
 from ._drawn_mixtures import draw_mixtures
 from ._learning import scatter
@@ -39,12 +39,10 @@ class HSMoERegressor(OnlineMixture):
     n_particles : int
         Particles of each island.  More particles: less Monte Carlo error, more time.  The first
         rows decide most: an island has five times as many, or 640 if that is less (but never
-        fewer than ``n_particles``), until more than ``2 * retain`` rows have come, of 1,000 to
-        4,000; not with ``retain=0``.
+        fewer than ``n_particles``), for the first ``2 * retain`` rows, but for at least 1,000 and
+        at most 4,000; for the first 1,000 with ``retain=None``, and not with ``retain=0``.
     n_islands : int
-        Populations that learn apart; their spread is the Monte Carlo error of the evidence.
-        Once, before the first row becomes final (see ``retain``), whole islands are resampled by
-        their evidence: all go on from a good arrangement of the experts.  One island
+        Independent populations; their spread is the Monte Carlo error of the evidence.  One island
         of few particles is fast, but now and then one ends in a poor arrangement of the experts.
     gate : {"comb", "balanced", "softmax", "laplace"}, nested lists of int, or tuple
         Which experts each split tells apart: ``"balanced"`` (halving), ``"comb"`` (stick breaking;
@@ -68,8 +66,9 @@ class HSMoERegressor(OnlineMixture):
     retain : int or None
         Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over
         these rows draw their allocations anew; while all rows are retained two experts may
-        exchange their places in the gate, and one that has little to do become the twin of
-        another; what is older lives on in sufficient statistics.
+        exchange their places in the gate and, with more than 500 rows, a Gaussian one that has
+        little to do may become the twin of another; what is older lives on in sufficient
+        statistics.
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
         particle learning, fast, with answers that depend on the seed.
     forgetting : float or "auto"
@@ -253,8 +252,7 @@ class HSMoERegressor(OnlineMixture):
         ndarray, shape (n, 2)
             Lower and upper ends, in units of y.
         """
-        if not 0.0 < coverage < 1.0:
-            raise ValueError(f"coverage is {coverage!r}; it must lie between 0 and 1")
+        coverage = check_number("coverage", coverage, 0.0, 1.0)
         tail = 0.5 * (1.0 - coverage)
         return self.predict_quantiles(X, [tail, 1.0 - tail])
 

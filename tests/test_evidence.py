@@ -85,23 +85,6 @@ def test_mean_evidence_equals_the_sum_over_all_allocations(
     assert abs(np.mean(ratios) - 1.0) < 4.5 * error
 
 
-@pytest.mark.filterwarnings("ignore::hsmoe.IslandsDisagreeWarning")
-def test_mean_evidence_where_islands_are_resampled_before_rows_freeze(monkeypatch):
-    """Four small islands part ways after four of eight rows; E[Z-hat] is the same sum."""
-    monkeypatch.setattr(_state, "_EARLY_ROWS", (1, 1))
-    X, y = _stream(8, 1, seed=8)
-    design = np.c_[np.ones(8), X]
-    exact = oracles.enumerated_log_evidence(design, design, y, oracles.tree_nodes(2, "comb"))
-    ratios = []
-    for seed in range(1000):
-        model = _model(n_particles=8, n_islands=4, retain=2, forgetting=1.0, random_state=seed)
-        ratios.append(np.exp(model.partial_fit(X, y).log_evidence_ - exact))
-    assert model._state.engine.get_state()["frozen_until"].min() >= 4
-    error = np.std(ratios) / np.sqrt(len(ratios))
-    assert error < 0.03
-    assert abs(np.mean(ratios) - 1.0) < 4.5 * error
-
-
 def test_same_law_as_the_numpy_twin():
     """One-step predictive densities of the engine and of its independent twin agree on average."""
     X, y = _stream(30, 2, seed=8)

@@ -122,6 +122,19 @@ def test_pictures_and_tables(fitted):
     assert list(table.index) == list(fitted.gate_inclusion().splits)
 
 
+def test_mixtures_are_drawn_from_logistic_nodes_by_name():
+    X, y = rows(120)
+    settings = {"n_particles": 16, "n_islands": 2, "random_state": 1}
+    named, nested = (
+        hsmoe.HSMoERegressor(3, gate=gate, **settings).fit(X, y)
+        for gate in (("logistic", [0, ("logistic", [1, 2])]), [0, [1, 2]])
+    )
+    for one, other in zip(named.draw_mixtures(3), nested.draw_mixtures(3), strict=True):
+        np.testing.assert_array_equal(one.predict_expert_proba(X), other.predict_expert_proba(X))
+    with pytest.raises(ValueError, match="logistic splits alone"):
+        hsmoe.TreeMixture(np.zeros((2, 2)), np.ones(2), np.zeros((1, 2)), "softmax")
+
+
 def test_mixtures_are_drawn_or_refused_by_name(fitted):
     gate = fitted.gate
     if gate == "softmax":

@@ -377,6 +377,9 @@ REFUSED = [
     ({"inference": "laplace"}, ["inference is 'laplace'", "'particles'", "'variational'"]),
     ({"expert": "student"}, ["StudentExpert", "expert='gaussian'", "inference='particles'"]),
     ({"expert": "laplace"}, ["LaplaceExpert", "inference='particles'"]),
+    ({"gate": "softmax"}, ["softmax", "inference"]),
+    ({"gate": ("softmax", "laplace", [2, 1])}, ["laplace and softmax", "inference"]),
+    ({"gate_prior": "group-horseshoe"}, ["gate_prior", "inference"]),
 ]
 
 

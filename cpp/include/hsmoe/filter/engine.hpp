@@ -34,7 +34,7 @@ struct EngineConfig {
   int n_scans = 1;          // Gibbs scans at a rejuvenation, at least
   Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
   Index exchange_rows = 0;  // rows that proposals to exchange experts visit, a particle and rejuvenation
-  int relocations = 0;         // particles of an island that propose to relocate an expert at a rejuvenation
+  int relocations = 0;         // particles of an island, on average, that propose to relocate an expert at a rejuvenation
   Index relocation_start = 0;  // once there are more rows than this
   int early_particles = 0;  // particles of an island until early_rows rows are learned, if more than n_particles
   Index early_rows = 0;

@@ -18,15 +18,12 @@ bool ParticleFilter<W>::any_frozen() const {
   return *std::max_element(until.begin(), until.end()) > 0;
 }
 
-/// Until the first rows freeze islands are replicates that can still differ in the arrangement of the experts; what is frozen
-/// stays.  Before that, once, whole islands are resampled by their shares, so that all set out from a good arrangement, and
-/// the estimate of log Z remains unbiased.  Copies part ways at once, for random streams stay with the slots, and so do the
-/// evidences up to here: that of a slot is the product of two independent factors, before and after, and the spread of the
-/// products is that of the pooled estimate.
+/// Islands that differ in what they forget are replicates until the first rows freeze: then, once, whole islands are
+/// resampled by their shares.  The copies part ways at once, for random streams stay with the slots.
 template <int W>
 void ParticleFilter<W>::part_ways() {
   const Index R = n_islands(), N = n_particles();
-  if (R == 1 || any_frozen()) return;
+  if (R == 1 || config_.pool_memory == 1.0 || any_frozen()) return;
   bool freezing = false;
   for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r) > 0 && sweep_due(r));
   if (!freezing) return;
@@ -44,6 +41,7 @@ void ParticleFilter<W>::part_ways() {
     std::copy_n(in_flight_.memory.data() + from * size, size, in_flight_.memory.data() + to * size);
     std::copy_n(p.log_weight.begin() + from * N, N, p.log_weight.begin() + to * N);
     std::copy_n(weights_of(from), N, weights_of(to));
+    p.island_log_evidence[to] = p.island_log_evidence[from];
     p.swept_at[to] = p.swept_at[from];
     resampled_[to] = resampled_[from];
   });

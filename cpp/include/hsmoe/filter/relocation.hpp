@@ -9,14 +9,15 @@
 //
 // with m_s the marginal likelihood of its rows.  Two ways to stand in for it make the allocations independent: (E) the
 // density of an expert without rows, and (T) f_s with parameters that are fitted too, from those of f on.  With either
-// the likelihood sum_z is a product over rows; an EM algorithm of Newton steps finds a maximum phi_m of it, m = E, T, where in E
-// s sets out with no rows, and in T with the rows of f whose logit, where the paths to s and f part, lies more than c
-// standard deviations above its mean towards s.  The proposal, t_m a multivariate t around phi_m and r_m(phi) the shares
+// the likelihood sum_z is a product over rows; a fixed number of steps of an EM algorithm leads to phi_m, m = E, T, near a maximum of it,
+// where in E s sets out with hardly any rows, and in T with the rows of f whose logit, where the paths to s and f part, lies more than c
+// standard deviations above its mean towards s, c ~ U(0, 1.5) drawn beforehand.  The proposal, t_m a multivariate t around phi_m and r_m(phi) the shares
 // of the experts in the rows,
 //
 //     q(phi', z') = (t_E(phi') prod_i r_E(phi')_{i,z'_i} + t_T(phi') prod_i r_T(phi')_{i,z'_i}) / 2
 //
-// depends on z and phi through the choice of s alone, p(s | z) ~ 1 / (1 + n_s), and is accepted with probability
+// depends on z and phi through the choice of s alone, p(s | z) ~ 1 / (1 + n_s): the centres are functions of s, f, c, theta_-s, the
+// hyper-parameters of the experts, the global scales and the data.  It is accepted with probability
 //
 //     p(z', phi' | theta_-s, y) p(s | z') q(z, phi) / {p(z, phi | theta_-s, y) p(s | z) q(z', phi')}
 //
@@ -37,14 +38,15 @@ namespace hsmoe {
 template <int W>
 class Relocation {
  public:
-  /// The expert must be conjugate and the gate refittable.  work: of either.
+  /// The expert must be conjugate and the gate refittable.  work: of either.  The centres are found on at most few_rows of the n
+  /// rows, evenly spaced, and then mended on all of them.
   Relocation(const Expert<W>& expert, const Gate<W>& gate, int n_experts, int expert_dim, const RowBuffer& buffer, Index n,
-             Lane<W>* work, AlignedVector<double>& memory)
+             Lane<W>* work, AlignedVector<double>& memory, Index few_rows = 512)
       : expert_(expert), conjugate_(*expert.conjugate()), gate_(gate), refit_(*gate.refitting()), K_(n_experts), d_(expert_dim),
-        buffer_(buffer), n_(n), work_(work) {
+        buffer_(buffer), n_(n), few_rows_(few_rows), work_(work) {
     const Index gate_lanes = gate.fields(), n_memo = Index(RowBlock::most) * gate.memo_lanes(), n_share = Index(RowBlock::most) * K_;
     memory.resize(std::size_t(W) * std::size_t(3 * gate_lanes + expert.fields() + expert.sum_fields() + expert.draw_lanes() +
-                                               conjugate_.one_sum_lanes() + RowBlock::most + 2 * n_memo + n_share + 3 * K_ + n));
+                                               conjugate_.one_sum_lanes() + RowBlock::most + 2 * n_memo + n_share + 4 * K_ + n));
     Lane<W>* next = reinterpret_cast<Lane<W>*>(memory.data());
     auto take = [&](Index lanes) { return std::exchange(next, next + lanes); };
     idle_at_ = reinterpret_cast<double*>(take(gate_lanes));
@@ -60,6 +62,7 @@ class Relocation {
     share_ = take(n_share);
     log_f_ = take(K_);
     g_ = take(K_);
+    log_g_ = take(K_);
     count_ = take(K_);
     proposed_ = take(n);
   }
@@ -99,8 +102,7 @@ class Relocation {
   }
 
  private:
-  // The centres are found on at most so many rows, evenly spaced, and then mended on all of them.
-  static constexpr Index few_rows = 512;
+  // All of these shape the proposal alone: they move its acceptance, not the law that it leaves as it is.
   static constexpr int few_row_steps = 8, all_row_steps = 2;
   // How much less likely rows are at first in an expert that is to be idle (log).
   static constexpr double idle_handicap = 7.0;
@@ -168,7 +170,7 @@ class Relocation {
     }
   }
   Row row(const RowBlock& rows, int t) const { return {rows.xy[t], rows.u[t], nullptr, rows.xy[t][d_]}; }
-  Index few_stride() const { return (n_ + few_rows - 1) / few_rows; }
+  Index few_stride() const { return (n_ + few_rows_ - 1) / few_rows_; }
 
   // What every `stride`-th row says at the coefficients `at`; share: from log_f_ and g_ of the row.
   template <class Share>
@@ -249,12 +251,18 @@ class Relocation {
   // Log shares of allocations under both stand-ins, and the rest of the target, at the coefficients of a gate.
   struct Likelihood {
     Lane<W> idle{0.0}, twin{0.0}, target{0.0};
-    void add(Lane<W> g, Lane<W> log_f, Lane<W> share_idle, Lane<W> share_twin) {
-      target += log(g + 1e-300) + log_f;
+    void add(Lane<W> log_g, Lane<W> log_f, Lane<W> share_idle, Lane<W> share_twin) {
+      target += log_g + log_f;
       idle += log(share_idle);
       twin += log(share_twin);
     }
   };
+
+  // g_ and log_g_ of the row, the latter right where g_ is below the range of doubles.
+  void probabilities(const double* gate_state, const Row& row) {
+    gate_.log_proba(gate_state, row, log_g_, memo_);
+    for (int k = 0; k < K_; ++k) g_[k] = exp_nonpositive(log_g_[k]);
+  }
 
   // z' given phi'; returns log of p(y, z' | phi', theta) p(s | z') q(z, phi) over the same with (z, phi) and (z', phi')
   // exchanged, without m_s.
@@ -270,13 +278,13 @@ class Relocation {
         put(log_f_idle, idle_, conjugate_.empty_log_density(state_, idle_, r));
         put(log_f_, idle_, Lane<W>(0.0));  // rows of s contribute through m_s alone
 
-        gate_.proba(gate_state, r, g_, memo_);
+        probabilities(gate_state, r);
         shares_of(log_f_idle, g_, share_idle);
         shares_of(log_f_twin, g_, share_twin);
         Lane<W> k = z[i + t];
-        now.add(chosen(g_, k), chosen(log_f_, k), chosen(share_idle, k), chosen(share_twin, k));
+        now.add(chosen(log_g_, k), chosen(log_f_, k), chosen(share_idle, k), chosen(share_twin, k));
 
-        gate_.proba(new_gate_, r, g_, memo_);
+        probabilities(new_gate_, r);
         shares_of(log_f_idle, g_, share_idle);
         shares_of(log_f_twin, g_, share_twin);
         const Lane<W> u = uniform<W>(rng, mask);
@@ -287,7 +295,7 @@ class Relocation {
           k = select(below <= u, Lane<W>(double(j + 1)), k);
         }
         proposed_[i + t] = k;
-        then.add(chosen(g_, k), chosen(log_f_, k), chosen(share_idle, k), chosen(share_twin, k));
+        then.add(chosen(log_g_, k), chosen(log_f_, k), chosen(share_idle, k), chosen(share_twin, k));
       }
     });
     count_rows(proposed_);
@@ -305,11 +313,11 @@ class Relocation {
   const GateRefit<W>& refit_;
   int K_, d_;
   const RowBuffer& buffer_;
-  Index n_;
+  Index n_, few_rows_;
   Lane<W>* work_;
   const double* state_ = nullptr;
   double *idle_at_, *twin_at_, *new_gate_, *new_expert_, *sums_, *one_sum_;
-  Lane<W>*draw_, *weight_, *memo_, *other_memo_, *share_, *log_f_, *g_, *count_, *proposed_;
+  Lane<W>*draw_, *weight_, *memo_, *other_memo_, *share_, *log_f_, *g_, *log_g_, *count_, *proposed_;
   Lane<W> idle_, partner_, log_choice_;
 };
 

@@ -15,7 +15,7 @@ class GateRefit {
   /// All coefficients zero, no rows gathered.
   virtual void unsettle(double* state) const = 0;
   /// Linearise at the coefficients of the state what the rows say, each counted `weight` times.  share: K lanes a row, which
-  /// add up to one; memo: of proba, a row after the other.  Information: of the allocations with these shares or, observed,
+  /// add up to one at most; memo: of proba, a row after the other.  Information: of the allocations with these shares or, observed,
   /// what is left of it when they are summed out.
   virtual void gather(double* state, const RowBlock& rows, const Lane<W>* share, const Lane<W>* memo, double weight,
                       bool observed) const = 0;

@@ -190,7 +190,7 @@ int main(int argc, char** argv) {
   marginal_likelihood();
   // `long` for more chains: enough to notice a choice of the expert that does not enter the ratio (tried).
   const bool is_long = argc > 1 && std::string(argv[1]) == "long";
-  const int chains = is_long ? 24000 : 2400, few = is_long ? 24000 : 1600, steps = 12;
+  const int chains = is_long ? 24000 : 2400, few = is_long ? 24000 : 2400, steps = 12;
   auto show = [](const char* name, Outcome o) { std::printf("%s: largest |z| %.2f, accepted %.3f\n", name, o.largest_z, o.accepted); };
   for (bool normal : {false, true}) {
     const Outcome right = run(normal ? std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{}) : horseshoe(), Fault::none, chains, steps);

@@ -23,7 +23,7 @@ def _model(**parameters):
     settings = dict(
         **ONE_ISLAND,
         n_experts=2,
-        n_particles=40,  # four times as many at first
+        n_particles=40,  # five times as many at first
         standardize=False,
         expert=hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0),
     )

@@ -2,7 +2,9 @@
 // law still have it after any number of proposals given the data.  Each chain is compared with itself before, so that the
 // standard errors are those of what has moved.  37 functions and three runs; |z| < 4.5 has a false-alarm rate of 7e-4 in all.
 // Deliberate faults must be noticed.  And the marginal likelihoods that it needs are held to the product of forecasts.
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <hsmoe/expert/gaussian.hpp>
@@ -183,11 +185,154 @@ void marginal_likelihood() {
   for (int k = 0; k < K; ++k) CHECK(std::abs(expert.log_marginal(condensed.data(), Lane<W>(double(k)))[0] - product[k]) < 1e-9);
 }
 
+// What only the acceptance would show: the steps lead to the maximum, the information is the curvature there, `towards` is the
+// logit between the sides of two experts, and parameters are estimated from the rows.
+void pieces() {
+  const Index node = packed_size(p) + 2 * p;  // A, h, phi; a normal prior has no scales
+  const NormalPrior<W> prior(K - 1, p, NormalPriorOptions{});
+  CHECK(prior.node_fields() == 0);
+  const TreeGate<W> gate(Tree({0, 1, 3, 1, 2, 3}, {0, 1, 2}), p, std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{}));
+  const GateRefit<W>& refit = *gate.refitting();
+  Stream<W> rng = stream_of<W>(5);
+  const Mask<W> all = Mask<W>::all_true();
+  AlignedVector<double> state(gate.fields());
+  std::vector<Lane<W>> work(gate.work_lanes());
+  gate.init(state.data(), rng, all, work.data());
+  auto phi = [&](int l, int j) -> double& { return state[l * node + packed_size(p) + p + j]; };
+
+  double U[n][p];
+  for (int i = 0; i < n; ++i) {
+    const double t = -1.3 + 0.068 * i;
+    U[i][0] = 1;
+    U[i][1] = std::sin(4 * t);
+    U[i][2] = t;
+  }
+  Lane<W> shares[n][K], g[K], memo[n][K - 1];
+  auto memorise = [&](int i) { gate.proba(state.data(), {nullptr, U[i], nullptr, 0.0}, g, memo[i]); };
+  auto gather = [&](bool observed) {
+    for (int i = 0; i < n; i += 20) {
+      RowBlock rows;
+      rows.n = 20;
+      for (int t = 0; t < 20; ++t) rows.u[t] = U[i + t];
+      refit.gather(state.data(), rows, shares[i], memo[i], 1.0, observed);
+    }
+  };
+  auto slope = [&](auto&& f, double& at, double h) {
+    const double was = at;
+    at = was + h;
+    const double up = f();
+    at = was - h;
+    const double down = f();
+    at = was;
+    return (up - down) / (2 * h);
+  };
+
+  // Fixed shares: sum share log g + log p(phi) has no slope where the steps end.
+  for (int i = 0; i < n; ++i) {
+    const double a = 0.2 + 0.6 * (i % 3 == 0), b = (1 - a) * (0.1 + 0.02 * i);
+    shares[i][0] = Lane<W>(a);
+    shares[i][1] = Lane<W>(b);
+    shares[i][2] = Lane<W>(1 - a - b);
+  }
+  refit.unsettle(state.data());
+  for (int step = 0; step < 15; ++step) {
+    for (int i = 0; i < n; ++i) memorise(i);
+    gather(false);
+    refit.settle(state.data(), work.data());
+  }
+  auto expected = [&] {
+    double total = refit.log_prior(state.data(), work.data())[0];
+    for (int i = 0; i < n; ++i) {
+      memorise(i);
+      for (int k = 0; k < K; ++k) total += shares[i][k][0] * std::log(g[k][0]);
+    }
+    return total;
+  };
+  for (int l = 0; l < K - 1; ++l)
+    for (int j = 0; j < p; ++j) CHECK_CLOSE(slope(expected, phi(l, j), 1e-5), 0.0, 1e-6);
+
+  // Shares given phi: the information of a row is the curvature of -log sum_k g_k f_k in the logit of the node, but at least a tenth
+  // of what it would be with the allocation known.
+  auto log_f = [](int i, int k) { return k == (7 * i) % 3 ? 5.0 : 0.0; };
+  auto likelihood = [&](int i) {
+    memorise(i);
+    double sum = 0;
+    for (int k = 0; k < K; ++k) sum += g[k][0] * std::exp(log_f(i, k));
+    for (int k = 0; k < K; ++k) shares[i][k] = Lane<W>(g[k][0] * std::exp(log_f(i, k)) / sum);
+    return std::log(sum);
+  };
+  double curvature[K - 1][n];
+  int n_held = 0;
+  for (int i = 0; i < n; ++i) {
+    auto of_row = [&] { return likelihood(i); };
+    for (int l = 0; l < K - 1; ++l)
+      curvature[l][i] = -slope([&] { return slope(of_row, phi(l, 0), 1e-3); }, phi(l, 0), 1e-3);
+    likelihood(i);
+    const double left[] = {g[0][0], g[1][0] / (g[1] + g[2])[0]}, mass[] = {1.0, (shares[i][1] + shares[i][2])[0]};
+    for (int l = 0; l < K - 1; ++l) {
+      const double least = 0.1 * mass[l] * left[l] * (1 - left[l]);
+      n_held += curvature[l][i] < least;
+      curvature[l][i] = std::max(curvature[l][i], least);
+    }
+  }
+  CHECK(n_held > 0 && n_held < n);
+  for (int l = 0; l < K - 1; ++l) std::fill_n(state.data() + l * node, packed_size(p), 0.0);
+  gather(true);
+  for (int l = 0; l < K - 1; ++l)
+    for (int a = 0; a < p; ++a)
+      for (int b = 0; b <= a; ++b) {
+        double information = 0;
+        for (int i = 0; i < n; ++i) information += curvature[l][i] * U[i][a] * U[i][b];
+        CHECK_CLOSE(state[l * node + packed_index(a, b)], information, 1e-5 * n);
+      }
+
+  memorise(3);
+  const double g0 = g[0][0], g1 = g[1][0], g2 = g[2][0];
+  const double sides[K][K] = {{0, g0 / (g1 + g2), g0 / (g1 + g2)}, {(g1 + g2) / g0, 0, g1 / g2}, {(g1 + g2) / g0, g2 / g1, 0}};
+  for (int s = 0; s < K; ++s)
+    for (int f = 0; f < K; ++f)
+      if (s != f)
+        CHECK_CLOSE(refit.towards(Lane<W>(double(s)), Lane<W>(double(f)), memo[3])[0], std::log(sides[s][f]), 1e-10);
+
+  // An estimate of expert 1 from its own rows is the mean that it reports; a model's parameters are copied whole.
+  const GaussianExpert<W> expert(K, d, options());
+  AlignedVector<double> experts(expert.fields()), sum(expert.one_sum_lanes(), 0.0);
+  std::vector<Lane<W>> draw(expert.draw_lanes()), space(expert.work_lanes());
+  expert.init(experts.data(), rng, all);
+  double xy[20][d + 1];
+  RowBlock rows;
+  rows.n = 20;
+  Lane<W> weight[20];
+  for (int i = 0; i < 20; ++i) {
+    xy[i][0] = 1;
+    xy[i][1] = std::cos(2.0 * i);
+    xy[i][2] = 0.5 - xy[i][1] + 0.3 * std::sin(9.0 * i);
+    rows.xy[i] = xy[i];
+    weight[i] = Lane<W>(1.0);
+    expert.learn(experts.data(), {xy[i], nullptr, nullptr, xy[i][2]}, Lane<W>(1.0), rng, all, space.data());
+  }
+  expert.add(sum.data(), rows, weight);
+  expert.draw_parameters(experts.data(), rng, all, draw.data(), space.data());
+  const std::vector<Lane<W>> drawn = draw;
+  expert.estimate(experts.data(), Lane<W>(1.0), sum.data(), draw.data(), space.data());
+  double coefficients[K * d], variance[K], shape[K], counts[K];
+  expert.describe(experts.data(), 0, coefficients, variance, shape, counts);
+  const int stride = d + 2;
+  for (int j = 0; j < d; ++j) CHECK_CLOSE(draw[stride + j][0], coefficients[d + j], 1e-10);
+  const double a = options().a0 + 0.5 * 20;  // E[s2] = b / (a - 1), and the precision is a / b
+  CHECK_CLOSE(draw[stride + d][0], a / (variance[1] * (a - 1)), 1e-8);
+  for (int f = 0; f < stride; ++f)
+    for (int k : {0, 2}) CHECK(draw[k * stride + f][0] == drawn[k * stride + f][0]);
+  expert.imitate(draw.data(), Lane<W>(2.0), Lane<W>(1.0));
+  for (int f = 0; f < stride; ++f) CHECK(draw[2 * stride + f][0] == draw[stride + f][0]);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using Fault = WrongMarginal::Fault;
   marginal_likelihood();
+  pieces();
   // `long` for more chains: enough to notice a choice of the expert that does not enter the ratio (tried).
   const bool is_long = argc > 1 && std::string(argv[1]) == "long";
   const int chains = is_long ? 24000 : 2400, few = is_long ? 24000 : 2400, steps = 12;

@@ -122,7 +122,7 @@ class EngineFactory(Protocol):
         scan_rows: int,
         exchange_rows: int,
         relocations: int,
-        relocation_start: int,
+        relocation_rows: int,
         early_particles: int = 0,
         early_rows: int = 0,
         forgetting: FloatArray,

@@ -63,11 +63,11 @@ _VARIATIONAL_SCANS = 4
 # places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
 _EXCHANGE_ROWS = 250
 
-# Beyond so many rows some particles of an island also propose that an expert with little to do
-# becomes the twin of another: an island without a twin that pays loses that much a row, for ever.
-# With fewer rows a twin hardly ever pays; with retain=500 or less rows are frozen before.
-_RELOCATIONS = 64
-_RELOCATION_START = 500
+# So many particles of an island also propose that an expert with little to do becomes the twin of
+# another when there are so many rows, in proportion to the square if fewer: an island without a
+# twin that pays loses that much a row, for ever, but with few rows a twin hardly ever pays.
+_RELOCATIONS = 48
+_RELOCATION_ROWS = 4000
 
 # Two thirds of the variance of the log evidence come from the first rows, where more particles cost
 # little: an island has five times as many at first, but no more than so many for that reason.  It
@@ -232,7 +232,7 @@ class Settings:
         """
         if self.variational:
             return False
-        return self.pool_memory == 1.0 or (self.retain is not None and n_rows <= self.retain)
+        return self.pool_memory == 1.0 or (self.retain is not None and n_rows < 2 * self.retain)
 
     @property
     def early_particles(self) -> int:
@@ -314,7 +314,7 @@ class LearnedState:
             scan_rows=0 if settings.variational else _SCAN_ROWS,
             exchange_rows=_EXCHANGE_ROWS,
             relocations=_RELOCATIONS,
-            relocation_start=_RELOCATION_START,
+            relocation_rows=_RELOCATION_ROWS,
             early_particles=settings.early_particles,
             early_rows=settings.early_rows,
             forgetting=np.array(settings.forgetting),

@@ -64,11 +64,12 @@ class HSMoERegressor(OnlineMixture):
     ess_threshold : float
         Resample when the effective sample size falls below this share of the particles.
     retain : int or None
-        Rows that stay open to revision.  Whenever the particles are resampled, Gibbs scans over
-        these rows draw their allocations anew; while all rows are retained two experts may
-        exchange their places in the gate and, with more than 500 rows, a Gaussian one that has
-        little to do may become the twin of another; what is older lives on in sufficient
-        statistics.
+        Rows that stay open to revision, and up to as many more.  Whenever the particles are
+        resampled, Gibbs scans over these rows draw their allocations anew; what is older lives on
+        in sufficient statistics.  For the first ``2 * retain`` rows all stay open, and whole
+        experts are moved too: two may exchange their places in the gate, and a Gaussian one that
+        has little to do may become the twin of another (under logistic splits with no more than
+        128 coefficients in all).
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain
         particle learning, fast, with answers that depend on the seed.
     forgetting : float or "auto"

@@ -58,7 +58,7 @@ EngineConfig config(Index retain) {
   if (retain > 0) c.early_particles = 45, c.early_rows = 37;
   c.exchange_rows = retain ? 60 : 0;
   c.relocations = retain ? 16 : 0;
-  c.relocation_start = 10;
+  c.relocation_rows = 10;
   std::get<GaussianOptions>(c.expert).b0_shape = retain ? 1.0 : 0.0;
   return c;
 }

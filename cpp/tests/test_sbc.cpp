@@ -58,6 +58,7 @@ struct Setting {
   bool fresh = false;
   bool relabel = false;  // K=2: the labels of each posterior draw at random, which is exact by symmetry
   std::vector<NodeSpec> nodes = {};  // of a nested gate; empty: the tree of logistic splits
+  bool relocating = false;  // half of the particles propose to relocate an expert
   /// Rows of the coefficient table.
   int n_splits() const {
     if (nodes.empty()) return K() - 1;
@@ -295,6 +296,7 @@ void replicate(const Setting& s, Fault fault, std::uint64_t seed, std::vector<Ra
   c.retain = s.retain;
   c.scan_rows = s.scan_rows;
   c.exchange_rows = 250;  // no effect on K=2
+  c.relocations = s.relocating ? s.N / 2 : 0;
   std::vector<std::uint64_t> seeds((s.N + 1) * 4);
   fill_words(4 * seed + 3, seeds.data(), seeds.size());
   Model model = make_model(s, fault);
@@ -381,7 +383,10 @@ int main(int argc, char** argv) {
   };
   const std::vector<NodeSpec> softmax = {{NodeKind::softmax, {0, 1, 2}}}, laplace = {{NodeKind::laplace, {0, 1, 2}}},
                               mixed = {{NodeKind::softmax, {0, 2, 3}}, {NodeKind::laplace, {0, 1, 2}}};
+  Setting relocated{"K=3 comb, relocations", comb, {2, 0, 1}, 20, 64, all, 0};
+  relocated.relocating = true;
   if (!thorough) {
+    must_pass(relocated, 200, false);
     must_pass({"K=2, scans of the product", two, {0, 1}, 20, 64, all, product}, 100, false);
     must_pass({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 200, false);
     must_fail({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 500, false, {Fault::experts_stay});
@@ -422,6 +427,8 @@ int main(int argc, char** argv) {
   calibrate(plain, Fault::redrawn_phi, 3000, true);
   must_pass({"K=2, scans of the product", two, {0, 1}, 20, 256, all, product}, 1500, true);
   must_pass({"K=2, frozen rows, scans of the product", two, {0, 1}, 30, 256, 8, product}, 1500, true);
+  relocated.N = 256;
+  must_pass(relocated, 1000, true);
   must_pass({"K=3 comb, scans of the product", comb, {2, 0, 1}, 20, 256, all, product}, 1000, true);
   const std::vector<Index> crest = {0, 2, 3, 0, 1, 2}, balanced = {0, 2, 4, 0, 1, 2, 2, 3, 4};
   must_pass({"K=3 (0, 1 | 2), scans of the product", crest, {0, 1, 2}, 20, 256, all, product}, 400, true);

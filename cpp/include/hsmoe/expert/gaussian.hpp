@@ -47,24 +47,16 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
       Lane<W> b0(options_.b0);
       if (options_.b0_shape > 0)
         b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
-      b0 = max(b0, Lane<W>(smallest_b0));
-      b0.store(b0_of(state));
-      factor_init<W>(state, d_, 1.0 / options_.coefficient_variance);
-      Lane<W>(options_.a0).store(a(state));
-      b0.store(b(state));
-      store_norm(state);
+      clear(state, max(b0, Lane<W>(smallest_b0)));
     }
   }
 
   void log_density(const double* state, const Row& row, Lane<W>* log_f, Lane<W>* forecast,
                    Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
-      Lane<W> leverage, mean;
-      factor_solve<W>(state, d_, row.x, work, leverage, mean);
-      const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));
-      const Lane<W> e = row.y - mean, q = 1.0 + leverage;
-      log_f[k] = Lane<W>::load(norm(state)) - 0.5 * log(q) - (shape + 0.5) * log1p(e * e / (2.0 * rate * q));
-      if (forecast) store_component(forecast + k, mean, q, shape, rate);
+      Lane<W> mean, q;
+      log_f[k] = student_log_density(state, row, mean, q, work);
+      if (forecast) store_component(forecast + k, mean, q, Lane<W>::load(a(state)), Lane<W>::load(b(state)));
     }
   }
 
@@ -80,12 +72,7 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
              Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
       const Mask<W> chosen = mask & (z == Lane<W>(double(k)));
-      if (!any(chosen)) continue;
-      const Lane<W> one = select(chosen, Lane<W>(1.0), Lane<W>(0.0));
-      const Lane<W> growth = factor_update<W>(state, d_, row.x, row.y, one, work);
-      (Lane<W>::load(a(state)) + 0.5 * one).store(a(state));
-      (Lane<W>::load(b(state)) + 0.5 * growth).store(b(state));
-      store_norm(state);
+      if (any(chosen)) learn_one(state, row, chosen, work);
     }
   }
 
@@ -102,6 +89,20 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     const Lane<W> b0 = select_expert(b0_of(state), k);
     return lgamma_half_difference(Lane<W>(options_.a0)) - 0.5 * log(6.283185307179586477 * q * b0) -
            (options_.a0 + 0.5) * log1p(row.y * row.y / (2.0 * q * b0));
+  }
+
+  int one_fields() const override { return stride(); }
+  void begin(const double* state, Lane<W> k, double* one) const override { clear(one, select_expert(b0_of(state), k)); }
+  Lane<W> one_log_density(const double* one, const Row& row, Lane<W>* work) const override {
+    Lane<W> mean, q;
+    return student_log_density(one, row, mean, q, work);
+  }
+  void learn_one(double* one, const Row& row, Mask<W> mask, Lane<W>* work) const override {
+    const Lane<W> weight = select(mask, Lane<W>(1.0), Lane<W>(0.0));
+    const Lane<W> growth = factor_update<W>(one, d_, row.x, row.y, weight, work);
+    (Lane<W>::load(a(one)) + 0.5 * weight).store(a(one));
+    (Lane<W>::load(b(one)) + 0.5 * growth).store(b(one));
+    store_norm(one);
   }
 
   // log m = lgamma(a) - lgamma(a0) + a0 log b0 - a log b - (log|P| + d log V0)/2 - (a - a0) log(2 pi)
@@ -122,24 +123,17 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     for (int t = 0; t < rows.n; ++t) count += weight[t];
     count.store(total);
   }
-  void imitate(Lane<W>* draw, Lane<W> k, Lane<W> j) const override {
-    for (int f = 0; f < d_ + 2; ++f) {
-      Lane<W> value = draw[f];
-      for (int i = 1; i < K_; ++i) value = select(j == Lane<W>(double(i)), draw[i * (d_ + 2) + f], value);
-      put_parameter(draw, k, f, value);
-    }
-  }
   // The posterior mean of beta, and the ratio of the means of shape and rate as precision.
-  void estimate(const double* state, Lane<W> k, const double* one_sum, Lane<W>* draw, Lane<W>* work) const override {
+  void estimate(const double* state, Lane<W> k, const double* one_sum, Lane<W>* draw, Lane<W> at, Lane<W>* work) const override {
     double* factor = reinterpret_cast<double*>(work + packed_size(d_ + 1) + d_);
     Lane<W>* mean = work + packed_size(d_ + 1) + d_ + factor_size(d_);
     const Lane<W> residual = factor_from_sums<W>(factor, d_, 1.0 / options_.coefficient_variance, one_sum, work);
     factor_mean<W>(factor, d_, nullptr, mean);
     const Lane<W> count = Lane<W>::load(one_sum + W * packed_size(d_ + 1)),
                   precision = (options_.a0 + 0.5 * count) / (select_expert(b0_of(state), k) + 0.5 * residual);
-    for (int f = 0; f < d_; ++f) put_parameter(draw, k, f, mean[f]);
-    put_parameter(draw, k, d_, precision);
-    put_parameter(draw, k, d_ + 1, 0.5 * log(precision * 0.15915494309189533577));
+    for (int f = 0; f < d_; ++f) put_parameter(draw, at, f, mean[f]);
+    put_parameter(draw, at, d_, precision);
+    put_parameter(draw, at, d_ + 1, 0.5 * log(precision * 0.15915494309189533577));
   }
   void condense(double* state, const double* sums, Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
@@ -278,6 +272,21 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     }
   }
 
+  // An expert without rows.
+  void clear(double* expert, Lane<W> b0) const {
+    b0.store(b0_of(expert));
+    factor_init<W>(expert, d_, 1.0 / options_.coefficient_variance);
+    Lane<W>(options_.a0).store(a(expert));
+    b0.store(b(expert));
+    store_norm(expert);
+  }
+  HSMOE_INLINE Lane<W> student_log_density(const double* expert, const Row& row, Lane<W>& mean, Lane<W>& q, Lane<W>* work) const {
+    Lane<W> leverage;
+    factor_solve<W>(expert, d_, row.x, work, leverage, mean);
+    q = 1.0 + leverage;
+    const Lane<W> shape = Lane<W>::load(a(expert)), rate = Lane<W>::load(b(expert)), e = row.y - mean;
+    return Lane<W>::load(norm(expert)) - 0.5 * log(q) - (shape + 0.5) * log1p(e * e / (2.0 * rate * q));
+  }
   void store_norm(double* state) const {
     const Lane<W> shape = Lane<W>::load(a(state)), rate = Lane<W>::load(b(state));
     (lgamma_half_difference(shape) - 0.5 * log(6.283185307179586477 * rate)).store(norm(state));

@@ -34,8 +34,10 @@ struct EngineConfig {
   int n_scans = 1;          // Gibbs scans at a rejuvenation, at least
   Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
   Index exchange_rows = 0;  // rows that proposals to exchange experts visit, a particle and rejuvenation
-  int relocations = 0;         // particles of an island, on average, that propose to relocate an expert at a rejuvenation
-  Index relocation_start = 0;  // once there are more rows than this
+  // Particles of an island, on average, that propose to relocate an expert at a rejuvenation when there are relocation_rows rows;
+  // in proportion to the square if fewer.
+  int relocations = 0;
+  Index relocation_rows = 1;
   int early_particles = 0;  // particles of an island until early_rows rows are learned, if more than n_particles
   Index early_rows = 0;
   std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)

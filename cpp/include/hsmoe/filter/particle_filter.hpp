@@ -14,7 +14,8 @@
 // join the frozen sums, so no particle stores a history.  While all rows are retained a Metropolis-Hastings step also
 // proposes that two experts change their places in the tree of the gate: where regimes sit at the wrong leaves the
 // evidence suffers by tens of nats, and moves of single rows do not mend that.  Another (filter/relocation.hpp) makes an expert
-// that has little to do the twin of another one, at its own leaf.  A scan is forced when 2 * retain rows have gathered.
+// that has little to do the twin of another one, at a leaf where that pays.  A scan is forced when 2 * retain rows have gathered;
+// none freezes before.
 //
 // Most of the variance of log Z comes from the first rows, when few of them tell the regimes apart: more particles cost
 // little there, for the rows are few, and the estimate of Z stays unbiased, for so does resampling to any number.
@@ -121,15 +122,15 @@ class ParticleFilter final : public MixtureEngine {
   void part_ways();
   void plan_sweeps();
   void finish_sweeps();
-  bool has_turn(Index block, double share) const;
-  void rearrange_experts(bool exchanging, bool relocating, double* state, Index n, Stream<W>& rng, Mask<W> mask, Lane<W>* g,
-                         Lane<W>* memo, Lane<W>* work, Scratch& scratch) const;
+  double turn(Index block) const;
+  void rearrange_experts(bool exchanging, bool relocating, bool swapping, double* state, Index n, Stream<W>& rng, Mask<W> mask,
+                         Lane<W>* g, Lane<W>* memo, Lane<W>* work, Scratch& scratch) const;
   double* weights_of(Index island) { return in_flight_.weight.data() + island * n_particles(); }
   std::vector<Scratch> scratches(int n_threads) const;
   void for_each_forecast(const Rows& rows, int n_jobs, const PerRow& per_row) const override;
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
-  Index freeze_before(Index island) const;
+  Index freeze_before(Index island, Index n) const;
   bool any_frozen() const;
   bool sweep_due(Index island) const;
   Index scans_over(Index begin, Index end) const;

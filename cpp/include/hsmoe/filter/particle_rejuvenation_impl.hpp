@@ -5,11 +5,13 @@
 
 namespace hsmoe {
 
-/// Rows before this one join the frozen sums when the island is scanned after the row in flight.
+/// Rows before this one have joined the frozen sums of an island once it has been scanned after n rows in all.  None do before
+/// the buffer is full for the first time: until then experts can still be rearranged.
 template <int W>
-Index ParticleFilter<W>::freeze_before(Index island) const {
-  return freezes() ? std::max(population_.frozen_until[island], n_rows_ + 1 - config_.retain)
-                   : population_.frozen_until[island];
+Index ParticleFilter<W>::freeze_before(Index island, Index n) const {
+  const Index frozen = population_.frozen_until[island];
+  const bool waiting = frozen == 0 && n / 2 < config_.retain;
+  return freezes() && !waiting ? std::max(frozen, n - config_.retain) : frozen;
 }
 
 template <int W>
@@ -25,7 +27,7 @@ void ParticleFilter<W>::part_ways() {
   const Index R = n_islands(), N = n_particles();
   if (R == 1 || config_.pool_memory == 1.0 || any_frozen()) return;
   bool freezing = false;
-  for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r) > 0 && sweep_due(r));
+  for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r, n_rows_ + 1) > 0 && sweep_due(r));
   if (!freezing) return;
   Population& p = population_;
   std::vector<double> share(R);
@@ -69,23 +71,23 @@ Index ParticleFilter<W>::scans_over(Index begin, Index end) const {
   return (std::max<Index>(config_.n_scans, young) + stages - 1) / stages * stages;  // whole cycles
 }
 
-/// Whether it is the turn of a block of particles to make a proposal that only a share of them makes at a rejuvenation.  Groups
-/// of particles take turns, by the number of rows and not by what they hold, so the kernel stays exact; groups are no
+/// In [0, 1): where proposals that only a share of the particles makes at a rejuvenation are made by blocks with less than this share.
+/// Groups of particles take turns, by the number of rows and not by what they hold, so the kernel stays exact; groups are no
 /// smaller than a block, so that the lanes do not matter.
 template <int W>
-bool ParticleFilter<W>::has_turn(Index block, double share) const {
+double ParticleFilter<W>::turn(Index block) const {
   constexpr Index group_size = 8;
   static_assert(group_size % W == 0, "groups consist of whole blocks");
   const Index n_groups = (n_particles() + group_size - 1) / group_size,
               group = block % population_.store.blocks_per_island() * W / group_size;
   const double turn = double(group) / double(n_groups) - double(n_rows_) * 0.61803398874989484820;  // golden ratio
-  return turn - std::floor(turn) < share;
+  return turn - std::floor(turn);
 }
 
 /// Proposals that two experts change places in the tree, or that one becomes the twin of another, given the allocations of all
 /// n rows; where one is accepted, Polya-Gamma variables and statistics of the gate anew.
 template <int W>
-void ParticleFilter<W>::rearrange_experts(bool exchanging, bool relocating, double* state, Index n, Stream<W>& rng, Mask<W> mask,
+void ParticleFilter<W>::rearrange_experts(bool exchanging, bool relocating, bool swapping, double* state, Index n, Stream<W>& rng, Mask<W> mask,
                                           Lane<W>* g, Lane<W>* memo, Lane<W>* work, Scratch& scratch) const {
   const RowBuffer& buffer = population_.buffer;
   Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
@@ -102,7 +104,7 @@ void ParticleFilter<W>::rearrange_experts(bool exchanging, bool relocating, doub
   }
   if (relocating)
     accepted = accepted | Relocation<W>(*expert_, *gate_, config_.n_experts, config_.expert_dim, buffer, n, work, scratch.relocation)
-                              .propose(state, allocation, rng, mask);
+                              .propose(state, swapping, allocation, rng, mask);
   // A proposal that was rejected leaves the state as it was, the augmented one: what the proposal would have drawn for
   // omega, from p(omega | phi', z'), cancels in the ratio of acceptance.
   if (!any(accepted)) return;
@@ -124,8 +126,7 @@ void ParticleFilter<W>::finish_sweeps() {
     any_sweep = true;
     const Index begin = population_.frozen_until[r], end = population_.buffer.end(), n_scans = scans_over(begin, end);
     sweep_log_.push_back({n_rows_ - 1, r, n_scans, n_scans * (end - begin), !resampled_[r]});
-    population_.frozen_until[r] = std::min(n_rows_, freezes() ? std::max(population_.frozen_until[r], n_rows_ - config_.retain)
-                                                              : population_.frozen_until[r]);
+    population_.frozen_until[r] = freeze_before(r, n_rows_);
     population_.swept_at[r] = n_rows_;
     sweep_[r] = 0;
   }
@@ -163,15 +164,21 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     for (Index f = 0; f < W * Index(expert_->sum_fields() + gate_->sum_fields()); ++f) frozen_expert[f] *= decay;
   }
   const RowBuffer& buffer = population_.buffer;
-  const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island);
+  const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island, n_rows_ + 1);
   const Index n_scans = scans_over(begin, end);
   // Experts are rearranged while every row is retained: frozen rows belong to the arrangement in which they were frozen.
   const bool all_retained = begin == 0 && freeze == 0, moving = gate_->moves_by_rows();
-  // An exchange visits a bounded number of rows a rejuvenation.  A relocation costs as much as dozens of scans, and is of use
-  // once there is something to gain from a twin; rejuvenations become rarer as rows become many.
-  const bool exchanging = all_retained && gate_->has_exchanges() && has_turn(block, double(config_.exchange_rows) / double(end));
-  const bool relocating = all_retained && K > 1 && gate_->refitting() && expert_->conjugate() && end > config_.relocation_start &&
-                          has_turn(block, double(config_.relocations) / double(n_particles()));
+  // An exchange visits a bounded number of rows a rejuvenation.  A relocation costs as much as dozens of scans, but with more rows there is
+  // more to gain from it, and rejuvenations become rarer.
+  const double grown = std::min(1.0, double(end) / double(config_.relocation_rows)),
+               exchange_share = double(config_.exchange_rows) / double(end),
+               relocation_share = grown * grown * double(config_.relocations) / double(n_particles());
+  const bool exchanging = all_retained && gate_->has_exchanges() && turn(block) < exchange_share;
+  // (A proposal of very many coefficients at once is never accepted, and costs their number's cube.)
+  constexpr int most_coefficients = 128;
+  const bool relocating = all_retained && K > 1 && gate_->refitting() && gate_->refitting()->dim() <= most_coefficients &&
+                          expert_->conjugate() && turn(block) < relocation_share;
+  const bool swapping = relocating && turn(block) < 0.5 * relocation_share;
   const bool keeping = exchanging || relocating || moving;
   // The allocations of a block of rows, or of all for what needs them, with scratch behind them.
   const Index n = end - begin, kept = keeping ? n : Index(RowBlock::most);
@@ -205,7 +212,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     else gate_->renew(gate_state, rng, mask, work);
     expert_->rebuild(state, expert_sums, draw, stage, rng, mask, work);
     if (last && (exchanging || relocating))
-      rearrange_experts(exchanging, relocating, state, end, rng, mask, g, memo, work, scratch);
+      rearrange_experts(exchanging, relocating, swapping, state, end, rng, mask, g, memo, work, scratch);
   }
   rng.store(stream);
 }

@@ -11,28 +11,33 @@ template <int W>
 class GateRefit {
  public:
   virtual ~GateRefit() = default;
+  /// Coefficients.
+  virtual int dim() const = 0;
 
-  /// All coefficients zero, no rows gathered.
-  virtual void unsettle(double* state) const = 0;
-  /// Linearise at the coefficients of the state what the rows say, each counted `weight` times.  share: K lanes a row, which
+  /// A centre begins with a state of the gate, whose coefficients are fitted, followed by what the rows say.
+  virtual int centre_lanes() const = 0;
+  /// All coefficients zero, scales those of the state, no rows gathered.
+  virtual void begin(double* centre, const double* state) const = 0;
+  /// What the rows say at the coefficients, each counted `weight` times.  share: K lanes a row, which
   /// add up to one at most; memo: of proba, a row after the other.  Information: of the allocations with these shares or, observed,
   /// what is left of it when they are summed out.
-  virtual void gather(double* state, const RowBlock& rows, const Lane<W>* share, const Lane<W>* memo, double weight,
+  virtual void gather(double* centre, const RowBlock& rows, const Lane<W>* share, const Lane<W>* memo, double weight,
                       bool observed) const = 0;
   /// The Newton step from the rows gathered, which are then forgotten.
-  virtual void settle(double* state, Lane<W>* work) const = 0;
+  virtual void settle(double* centre, Lane<W>* work) const = 0;
+  /// The centre is ready for draws, with the information gathered there.
+  virtual void finish(double* centre, Lane<W>* work) const = 0;
   /// The logit of the node where the paths to two experts part, positive towards `first`.
   virtual Lane<W> towards(Lane<W> first, Lane<W> second, const Lane<W>* memo) const = 0;
 
-  /// Draw the coefficients of `state` from the multivariate t around those of `centre`, by node, with the information that
-  /// it gathered there.
+  /// Draw the coefficients of `state` from the multivariate t around those of `centre`, with its information.
   virtual void draw_around(const double* centre, double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
   /// Log density of the coefficients of `state` under that t, up to a constant.
   virtual Lane<W> log_density_around(const double* centre, const double* state, Lane<W>* work) const = 0;
   /// log p(phi | global scales), local scales integrated out, up to a constant.
   virtual Lane<W> log_prior(const double* state, Lane<W>* work) const = 0;
   /// Coefficients from another state in the lanes of the mask, local scales anew given them.
-  virtual void adopt(double* state, const double* from, Stream<W>& rng, Mask<W> mask) const = 0;
+  virtual void adopt(double* state, const double* from, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
 };
 
 }  // namespace hsmoe

@@ -16,7 +16,8 @@
 
 #include <hsmoe/gate/gate.hpp>
 #include <hsmoe/gate/logistic_fit.hpp>
-#include <hsmoe/gate/tree.hpp>
+#include <hsmoe/gate/tree_layout.hpp>
+#include <hsmoe/gate/tree_refit.hpp>
 #include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/gaussian_draw.hpp>
 #include <hsmoe/prior/gate_prior.hpp>
@@ -25,15 +26,19 @@
 namespace hsmoe {
 
 template <int W>
-class TreeGate final : public Gate<W>, public GateRefit<W> {
+class TreeGate final : public Gate<W>, private TreeLayout<W> {
  public:
   TreeGate(Tree tree, int dim, std::unique_ptr<GatePrior<W>> prior)
-      : tree_(std::move(tree)), p_(dim), prior_(std::move(prior)) {}
+      : TreeLayout<W>(std::move(tree), dim, prior->node_fields()), prior_(std::move(prior)), refit_(*this, *prior_) {}
+
+  TreeGate(const TreeGate&) = delete;  // refit_ points to it
+  TreeGate& operator=(const TreeGate&) = delete;
 
   int fields() const override { return tree_.n_nodes() * stride() + prior_->global_fields(); }
   int memo_lanes() const override { return tree_.n_nodes(); }
   int work_lanes() const override {
-    return std::max(2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), PolyaGammaTable<W>::work_lanes(tree_.n_nodes() * RowBlock::most));
+    return std::max({2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), refit_.work_lanes(),
+                     PolyaGammaTable<W>::work_lanes(tree_.n_nodes() * RowBlock::most)});
   }
   int n_splits() const override { return tree_.n_nodes(); }
 
@@ -211,126 +216,7 @@ class TreeGate final : public Gate<W>, public GateRefit<W> {
     return accept;
   }
 
-  const GateRefit<W>* refitting() const override { return tree_.n_nodes() ? this : nullptr; }
-
-  void unsettle(double* state) const override {
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      double* node = state + W * Index(l) * stride();
-      std::fill(node, node + W * (node_sums() + p_), 0.0);
-    }
-  }
-
-  // Of a row a share m passes the node, l of it to the left: its logistic log likelihood is m times that of side
-  // l/m - 1/2, linearised as in gate/logistic_fit.hpp.
-  void gather(double* state, const RowBlock& rows, const Lane<W>* share, const Lane<W>* memo, double weight,
-              bool observed) const override {
-    const int K = tree_.n_experts(), n_nodes = tree_.n_nodes();
-    for (int l = 0; l < n_nodes; ++l) {
-      const TreeNode& split = tree_.node(l);
-      Lane<W> curvature[RowBlock::most], linear[RowBlock::most];
-      for (int t = 0; t < rows.n; ++t) {
-        Lane<W> left(0.0), right(0.0);
-        for (int i = split.low; i < split.middle; ++i) left += share[t * K + tree_.expert_at(i)];
-        for (int i = split.middle; i < split.high; ++i) right += share[t * K + tree_.expert_at(i)];
-        const Lane<W> mass = left + right, psi = memo[t * n_nodes + l];
-        Lane<W> half_tanh, w;
-        linearise_logistic(psi, half_tanh, w);
-        const Lane<W> score = 0.5 * (left - right) - mass * half_tanh;
-        if (observed) {
-          // The missing information is the variance of the score over the allocations; were all of it taken away, the sum
-          // might not be positive definite.
-          const Lane<W> to_left = 0.5 - half_tanh, to_right = 0.5 + half_tanh;
-          const Lane<W> missing = left * to_left * to_left + right * to_right * to_right - score * score;
-          curvature[t] = weight * max(mass * w - missing, least_information * mass * w);
-        } else {
-          curvature[t] = weight * mass * w;
-          linear[t] = weight * (score + mass * w * psi);
-        }
-      }
-      double* sums = state + W * Index(l) * stride();
-      accumulate_outer<W>(sums, p_, rows.u, curvature, rows.n);
-      if (!observed) accumulate_rows<W>(h_of(sums), p_, rows.u, linear, rows.n);
-    }
-  }
-
-  void settle(double* state, Lane<W>* work) const override {
-    Lane<W>*h = work, *phi = h + p_, *D = phi + p_, *rest = D + p_;
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      double* node = state + W * Index(l) * stride();
-      precision_at(node, global_of(state), D, rest);
-      for (int j = 0; j < p_; ++j) h[j] = Lane<W>::load(h_of(node) + W * j);
-      h[0] += D[0] * prior_->intercept_mean(tree_.node(l).log_leaf_odds);
-      gaussian_solve<W>(node, D, h, p_, rest, phi);
-      store_phi(phi, node, Mask<W>::all_true());
-      std::fill(node, node + W * node_sums(), 0.0);
-    }
-  }
-
-  Lane<W> towards(Lane<W> first, Lane<W> second, const Lane<W>* memo) const override {
-    const Lane<W> place_first = position_of(first), place_second = position_of(second);
-    Lane<W> psi(0.0);
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const Lane<W> middle(tree_.node(l).middle);
-      const Mask<W> both = passes(l, place_first) & passes(l, place_second), left = place_first < middle,
-                    second_left = place_second < middle;
-      psi = select(both & left & !second_left, memo[l], select(both & second_left & !left, -memo[l], psi));
-    }
-    return psi;
-  }
-
-  void draw_around(const double* centre, double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
-    Lane<W>*h = work, *phi = h + p_, *D = phi + p_, *rest = D + p_;
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const double* node = centre + W * Index(l) * stride();
-      precision_at(node, global_of(centre), D, rest);
-      for (int j = 0; j < p_; ++j) h[j] = Lane<W>(0.0);
-      gaussian_block_draw<W>(node, D, h, p_, rest, rng, mask, phi);
-      const Lane<W> stretch = sqrt(Lane<W>(0.5 * LogisticFit<W>::df) / gamma<W>(rng, mask, Lane<W>(0.5 * LogisticFit<W>::df)));
-      for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(phi_of(node) + W * j) + phi[j] * stretch;
-      store_phi(phi, state + W * Index(l) * stride(), mask);
-    }
-  }
-
-  Lane<W> log_density_around(const double* centre, const double* state, Lane<W>* work) const override {
-    constexpr double df = LogisticFit<W>::df;
-    Lane<W>*e = work, *D = e + p_, *rest = D + p_, total(0.0);
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const double *node = centre + W * Index(l) * stride(), *phi = phi_of(state + W * Index(l) * stride());
-      precision_at(node, global_of(centre), D, rest);
-      for (int j = 0; j < p_; ++j) e[j] = Lane<W>(0.0);
-      const Lane<W> log_det = gaussian_solve<W>(node, D, e, p_, rest, e);
-      for (int j = 0; j < p_; ++j) e[j] = Lane<W>::load(phi + W * j) - Lane<W>::load(phi_of(node) + W * j);
-      Lane<W> square(0.0);
-      for (int i = 0; i < p_; ++i) {
-        Lane<W> s = 0.5 * (Lane<W>::load(node + W * packed_index(i, i)) + D[i]) * e[i];
-        for (int j = 0; j < i; ++j) s += Lane<W>::load(node + W * packed_index(i, j)) * e[j];
-        square += 2.0 * e[i] * s;
-      }
-      total += 0.5 * log_det - 0.5 * (df + p_) * log1p(square / df);
-    }
-    return total;
-  }
-
-  Lane<W> log_prior(const double* state, Lane<W>* work) const override {
-    Lane<W> total(0.0);
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const double* node = state + W * Index(l) * stride();
-      load_phi(node, work);
-      total += prior_->log_marginal(work, scales(node), global_of(state), prior_->intercept_mean(tree_.node(l).log_leaf_odds));
-    }
-    return total;
-  }
-
-  void adopt(double* state, const double* from, Stream<W>& rng, Mask<W> mask) const override {
-    const double* global = global_of(state);
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      double* node = state + W * Index(l) * stride();
-      const double* other = phi_of(from + W * Index(l) * stride());
-      double* phi = phi_of(node);
-      for (int j = 0; j < p_; ++j) select(mask, Lane<W>::load(other + W * j), Lane<W>::load(phi + W * j)).store(phi + W * j);
-      prior_->draw_local(phi, scales(node), global, rng, mask);
-    }
-  }
+  const GateRefit<W>* refitting() const override { return tree_.n_nodes() ? &refit_ : nullptr; }
 
   void describe(const double* state, int lane, double* phi, double* local_scale, double* inclusion,
                 double* global_scale) const override {
@@ -368,30 +254,9 @@ class TreeGate final : public Gate<W>, public GateRefit<W> {
   }
 
  private:
-  // One node: A packed (p (p+1) / 2), h (p), phi (p), scales of the prior.
-  int stride() const { return node_sums() + p_ + prior_->node_fields(); }
-  int node_sums() const { return packed_size(p_) + p_; }
-  template <class T> T* h_of(T* node) const { return node + W * packed_size(p_); }
-  template <class T> T* phi_of(T* node) const { return h_of(node) + W * p_; }
-  template <class T> T* scales(T* node) const { return phi_of(node) + W * p_; }
-  template <class T> T* global_of(T* state) const { return state + W * Index(tree_.n_nodes()) * stride(); }
-
-  void load_phi(const double* node, Lane<W>* phi) const {
-    for (int j = 0; j < p_; ++j) phi[j] = Lane<W>::load(phi_of(node) + W * j);
-  }
-  void store_phi(const Lane<W>* phi, double* node, Mask<W> mask) const {
-    double* stored = phi_of(node);
-    for (int j = 0; j < p_; ++j) select(mask, phi[j], Lane<W>::load(stored + W * j)).store(stored + W * j);
-  }
-
-  // Expected precisions of the prior at the coefficients of a node, given the information there.
-  void precision_at(const double* node, const double* global, Lane<W>* D, Lane<W>* second_moment) const {
-    for (int j = 0; j < p_; ++j) {
-      const Lane<W> phi = Lane<W>::load(phi_of(node) + W * j);
-      second_moment[j] = phi * phi + 1.0 / (Lane<W>::load(node + W * packed_index(j, j)) + 0.1);
-    }
-    prior_->expected_precision(scales(node), global, second_moment, D);
-  }
+  using TreeLayout<W>::tree_, TreeLayout<W>::p_, TreeLayout<W>::stride, TreeLayout<W>::node_sums, TreeLayout<W>::h_of,
+      TreeLayout<W>::phi_of, TreeLayout<W>::scales, TreeLayout<W>::global_of, TreeLayout<W>::load_phi, TreeLayout<W>::store_phi,
+      TreeLayout<W>::position_of, TreeLayout<W>::passes;
 
   // log p(sides | phi) + log p(phi | global scales) - log q(phi | sides) of a node, q its fit; at phi or, given rng, a draw
   // from q.
@@ -412,17 +277,6 @@ class TreeGate final : public Gate<W>, public GateRefit<W> {
   }
 
   Lane<W>& reach(int position, Lane<W>* log_g) const { return log_g[tree_.expert_at(position)]; }
-
-  Lane<W> position_of(Lane<W> z) const {
-    Lane<W> position(0.0);
-    for (int k = 0; k < tree_.n_experts(); ++k)
-      position = select(z == Lane<W>(double(k)), Lane<W>(double(tree_.position_of(k))), position);
-    return position;
-  }
-  Mask<W> passes(int l, Lane<W> position) const {
-    const TreeNode& split = tree_.node(l);
-    return (position >= Lane<W>(split.low)) & (position < Lane<W>(split.high));
-  }
 
   // +-1/2 for a row of the leaf at `position` that node l sends left or right, 0 for one that does not pass.
   Lane<W> side_of(int l, Lane<W> position, Mask<W> mask) const {
@@ -462,12 +316,8 @@ class TreeGate final : public Gate<W>, public GateRefit<W> {
       select(mask, phi[j], Lane<W>::load(stored_phi + W * j)).store(stored_phi + W * j);
   }
 
-  // Least share of the information of a row that is observed.
-  static constexpr double least_information = 0.1;
-
-  Tree tree_;
-  int p_;
   std::unique_ptr<GatePrior<W>> prior_;
+  TreeRefit<W> refit_;
 };
 
 }  // namespace hsmoe

@@ -1,6 +1,6 @@
 // The proposal to relocate an expert must leave the posterior as it is: parameters, allocations and data drawn from their joint
 // law still have it after any number of proposals given the data.  Each chain is compared with itself before, so that the
-// standard errors are those of what has moved.  43 functions and three runs; |z| < 4.5 has a false-alarm rate of 7e-4 in all.
+// standard errors are those of what has moved.  50 functions and three runs; |z| < 4.5 has a false-alarm rate of 7e-4 in all.
 // Deliberate faults must be noticed.  And the marginal likelihoods that it needs are held to the product of forecasts.
 #include <memory>
 #include <string>
@@ -80,7 +80,7 @@ class ExpertWithFault final : public faults::FaultyExpert<W> {
 };
 
 struct Outcome {
-  double largest_z, accepted;
+  double largest_z, accepted, swaps_accepted;  // shares of the proposals without and with a change of places
 };
 
 Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int chains, int steps, Index few_rows = 512) {
@@ -91,7 +91,7 @@ Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int
   AlignedVector<double> state(W * (expert.fields() + gate.fields())), sums(W * expert.sum_fields()), memory;
   const Mask<W> all = Mask<W>::all_true();
   TwoSamples samples;
-  double n_accepted = 0;
+  double n_accepted[2] = {0, 0};
   for (int c = 0; c < chains; ++c) {
     Stream<W> rng = stream_of<W>(std::uint64_t(c + 1));
     double* gate_state = state.data() + expert.fields();
@@ -118,12 +118,23 @@ Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int
       for (int j = 0; j < (K - 1) * p; ++j) {
         v.push_back(std::tanh(phi[j]));
         v.push_back(std::tanh(phi[j] * phi[j]));
-        if (std::isfinite(lambda[j])) v.push_back(std::atan(lambda[j]));
+        if (std::isfinite(lambda[j])) {
+          v.push_back(std::atan(lambda[j]));
+          v.push_back(std::atan(lambda[j]) * std::tanh(phi[j] * phi[j]));
+        }
       }
       v.push_back(std::tanh(phi[1] * phi[p + 1]));
       double coefficients[K * d], variance[K], shape[K], counts[K];
       expert.describe(state.data(), 0, coefficients, variance, shape, counts);
-      double fit = 0;
+      double fit = 0, log_likelihood = 0, score[K - 1] = {};
+      for (int i = 0; i < n; ++i) {
+        gate.log_proba(gate_state, {nullptr, buffer.u(i), nullptr, 0.0}, log_g, memo);
+        const int k = int(z[i][0]);
+        log_likelihood += log_g[k][0];
+        for (int l = 0; l < K - 1 && l <= k; ++l) score[l] += (k == l) - 1 / (1 + std::exp(-memo[l][0]));
+      }
+      v.push_back(std::tanh(0.05 * log_likelihood));
+      for (double s : score) v.push_back(s);
       for (int i = 0; i < n; ++i) {
         const int k = int(z[i][0]);
         fit += std::tanh(std::abs(buffer.xy(i)[d] - coefficients[k * d] - coefficients[k * d + 1] * buffer.xy(i)[1]));
@@ -145,13 +156,15 @@ Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int
     };
     const Values before = functions();
     for (int t = 0; t < steps; ++t)
-      n_accepted += Relocation<W>(expert, gate, K, d, buffer, n, work.data(), memory, few_rows).propose(state.data(), t % 2, z, rng, all)[0];
+      n_accepted[t % 2] +=
+          Relocation<W>(expert, gate, K, d, buffer, n, work.data(), memory, few_rows).propose(state.data(), t % 2, z, rng, all)[0];
     Values after = functions();
     for (std::size_t j = 0; j < after.size(); ++j) after[j] -= before[j];
     samples.add(0, Values(after.size(), 0.0));
     samples.add(1, after);
   }
-  return {samples.largest_z(), n_accepted / (double(chains) * steps)};
+  const double each = 0.5 * double(chains) * steps;
+  return {samples.largest_z(), n_accepted[0] / each, n_accepted[1] / each};
 }
 
 std::unique_ptr<GatePrior<W>> horseshoe(bool marginal = false, bool redrawn = false, bool group = false) {
@@ -338,12 +351,12 @@ int main(int argc, char** argv) {
   // `long` for more chains: enough to notice a choice of the expert that does not enter the ratio (tried).
   const bool is_long = argc > 1 && std::string(argv[1]) == "long";
   const int chains = is_long ? 24000 : 2400, few = is_long ? 24000 : 2400, steps = 12;
-  auto show = [](const char* name, Outcome o) { std::printf("%s: largest |z| %.2f, accepted %.3f\n", name, o.largest_z, o.accepted); };
+  auto show = [](const char* name, Outcome o) { std::printf("%s: largest |z| %.2f, accepted %.3f, %.3f\n", name, o.largest_z, o.accepted, o.swaps_accepted); };
   for (bool normal : {false, true}) {
     const Outcome right = run(normal ? std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{}) : horseshoe(), Fault::none, chains, steps);
     show(normal ? "normal prior" : "horseshoe", right);
     CHECK(right.largest_z < 4.5);
-    CHECK(right.accepted > 0.02);
+    CHECK(right.accepted > 0.02 && right.swaps_accepted > 0.02);
   }
   const Outcome other = run(horseshoe(false, false, true), Fault::empty, chains, steps, 16);
   show("group horseshoe, other proposal", other);

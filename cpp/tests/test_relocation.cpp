@@ -350,7 +350,7 @@ int main(int argc, char** argv) {
   pieces();
   // `long` for more chains: enough to notice a choice of the expert that does not enter the ratio (tried).
   const bool is_long = argc > 1 && std::string(argv[1]) == "long";
-  const int chains = is_long ? 24000 : 2400, few = is_long ? 24000 : 2400, steps = 12;
+  const int chains = is_long ? 24000 : 1600, steps = 12;
   auto show = [](const char* name, Outcome o) { std::printf("%s: largest |z| %.2f, accepted %.3f, %.3f\n", name, o.largest_z, o.accepted, o.swaps_accepted); };
   for (bool normal : {false, true}) {
     const Outcome right = run(normal ? std::make_unique<NormalPrior<W>>(K - 1, p, NormalPriorOptions{}) : horseshoe(), Fault::none, chains, steps);
@@ -361,10 +361,10 @@ int main(int argc, char** argv) {
   const Outcome other = run(horseshoe(false, false, true), Fault::empty, chains, steps, 16);
   show("group horseshoe, other proposal", other);
   CHECK(other.largest_z < 4.5);
-  const std::pair<const char*, Outcome> wrong[] = {{"wrong marginal likelihood", run(horseshoe(), Fault::marginal, few, steps)},
-                                                   {"wrong statistics", run(horseshoe(), Fault::statistics, few, steps)},
-                                                   {"wrong prior density", run(horseshoe(true, false), Fault::none, few, steps)},
-                                                   {"wrong local scales", run(horseshoe(false, true), Fault::none, few, steps)}};
+  const std::pair<const char*, Outcome> wrong[] = {{"wrong marginal likelihood", run(horseshoe(), Fault::marginal, chains, steps)},
+                                                   {"wrong statistics", run(horseshoe(), Fault::statistics, chains, steps)},
+                                                   {"wrong prior density", run(horseshoe(true, false), Fault::none, chains, steps)},
+                                                   {"wrong local scales", run(horseshoe(false, true), Fault::none, chains, steps)}};
   for (const auto& [name, outcome] : wrong) {
     show(name, outcome);
     CHECK(outcome.largest_z > 7);

@@ -119,6 +119,20 @@ def test_auto_is_no_forgetting_where_nothing_freezes(retain, two_regimes):
     assert auto.log_evidence_se_ == same.log_evidence_se_ > 0
 
 
+@pytest.mark.parametrize("ess_threshold", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("retain", [1, 25, 60])
+def test_nothing_freezes_before_twice_the_retained_rows(retain, ess_threshold, two_regimes):
+    X, y = two_regimes
+    model = hsmoe.HSMoERegressor(
+        2, 16, n_islands=2, retain=retain, ess_threshold=ess_threshold, standardize=False
+    )
+    first = 2 * retain
+    for i in range(first):
+        model.partial_fit(X[i : i + 1], y[i : i + 1])
+        frozen = engine_state(model)["frozen_until"]
+        assert (frozen == (retain if i + 1 == first else 0)).all()
+
+
 def test_standard_error_ends_with_the_replicates(two_regimes):
     X, y = two_regimes
     model = hsmoe.HSMoERegressor(retain=50, forgetting="auto", **RATES)

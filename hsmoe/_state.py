@@ -64,7 +64,7 @@ _VARIATIONAL_SCANS = 4
 _EXCHANGE_ROWS = 250
 
 # So many particles of an island also propose that an expert with little to do becomes the twin of
-# another when there are so many rows, in proportion to the square if fewer: an island without a
+# another when there are so many rows, in proportion if fewer: an island without a
 # twin that pays loses that much a row, for ever, but with few rows a twin hardly ever pays.
 _RELOCATIONS = 48
 _RELOCATION_ROWS = 4000

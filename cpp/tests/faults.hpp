@@ -57,6 +57,10 @@ class WrongScales final : public GatePrior<W> {
   void expect_scales(const Lane<W>* moment, double* s, Index stride, double* g) const override {
     right_->expect_scales(moment, s, stride, g);
   }
+  int n_normals(int j) const override { return right_->n_normals(j); }
+  void normal(const double* s, const double* g, int j, int i, Lane<W>& log_weight, Lane<W>& precision) const override {
+    right_->normal(s, g, j, i, log_weight, precision);
+  }
   void draw_local(const double* phi, double* s, const double* g, Stream<W>& rng, Mask<W> m) const override {
     std::vector<double> small(phi, phi + W * this->dim_);
     if (redrawn_)

@@ -206,6 +206,33 @@ void marginal_likelihood() {
   for (int k = 0; k < K; ++k) CHECK(std::abs(expert.log_marginal(condensed.data(), Lane<W>(double(k)))[0] - product[k]) < 1e-9);
 }
 
+// The normals of a horseshoe have its density, up to a constant and a factor of 1.25 either way, from 0.01 tau to 100 tau.
+void normals() {
+  constexpr int dim = 2;
+  for (const HorseshoeOptions& options : {HorseshoeOptions{}, HorseshoeOptions::paper()}) {
+    const Horseshoe<W> prior(1, dim, options);
+    AlignedVector<double> node(W * prior.node_fields(), 1.0), global(W * prior.global_fields(), 1.0);
+    const double tau = 0.3;
+    global[0] = 1 / (tau * tau);
+    double least = 1e300, most = -1e300;
+    for (double phi = 0.01 * tau; phi < 100 * tau; phi *= 1.2) {
+      const Lane<W> at[dim] = {Lane<W>(options.penalise_intercept ? phi : 0.0), Lane<W>(phi)};
+      double density = 0;
+      for (int i = 0; i < prior.n_normals(1); ++i) {
+        Lane<W> log_weight, precision;
+        prior.normal(node.data(), global.data(), 1, i, log_weight, precision);
+        density += std::exp(log_weight[0] - 0.5 * precision[0] * phi * phi) * std::sqrt(precision[0]);
+      }
+      // Under the paper's prior the intercept is like the other coefficient.
+      const double log_marginal = prior.log_marginal(at, node.data(), global.data(), 0.0)[0] / (options.penalise_intercept ? 2 : 1),
+                   off = std::log(density) - log_marginal;
+      least = std::min(least, off);
+      most = std::max(most, off);
+    }
+    CHECK(most - least < 0.45);
+  }
+}
+
 // What only the acceptance would show: the steps lead to the maximum, the t around it has the curvature there, `towards` is the
 // logit between the sides of two experts, and parameters are estimated from the rows.
 void pieces() {
@@ -230,6 +257,7 @@ void pieces() {
   Lane<W> shares[n][K], g[K], memo[n][K - 1];
   auto memorise = [&](int i) { gate.proba(centre.data(), {nullptr, U[i], nullptr, 0.0}, g, memo[i]); };
   auto gather = [&](bool observed) {
+    refit.forget(centre.data());
     for (int i = 0; i < n; i += 20) {
       RowBlock rows;
       rows.n = 20;
@@ -292,9 +320,10 @@ void pieces() {
   posterior();
   gather(true);
   refit.finish(centre.data(), work.data());
-  auto log_t = [&] { return refit.log_density_around(centre.data(), state.data(), work.data())[0]; };
+  const std::vector<Lane<W>> normals(dim, Lane<W>(0.0));  // a normal prior has no other
+  auto log_t = [&] { return refit.log_density_around(centre.data(), state.data(), normals.data(), work.data())[0]; };
   for (int a = 0; a < dim; ++a) phi(state, a) = phi(centre, a);
-  const double df = 6;
+  const double df = 30;
   for (int a = 0; a < dim; ++a)
     for (int b = 0; b <= a; ++b) {
       const double curvature = -slope([&] { return slope(posterior, phi(centre, a), 1e-3); }, phi(centre, b), 1e-3);
@@ -348,6 +377,7 @@ int main(int argc, char** argv) {
   using Fault = WrongMarginal::Fault;
   marginal_likelihood();
   pieces();
+  normals();
   // `long` for more chains: enough to notice a choice of the expert that does not enter the ratio (tried).
   const bool is_long = argc > 1 && std::string(argv[1]) == "long";
   const int chains = is_long ? 24000 : 1600, steps = 12;

@@ -35,7 +35,7 @@ struct EngineConfig {
   Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
   Index exchange_rows = 0;  // rows that proposals to exchange experts visit, a particle and rejuvenation
   // Particles of an island, on average, that propose to relocate an expert at a rejuvenation when there are relocation_rows rows;
-  // in proportion to the square if fewer.
+  // in proportion if fewer.
   int relocations = 0;
   Index relocation_rows = 1;
   int early_particles = 0;  // particles of an island until early_rows rows are learned, if more than n_particles

@@ -172,7 +172,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   // more to gain from it, and rejuvenations become rarer.
   const double grown = std::min(1.0, double(end) / double(config_.relocation_rows)),
                exchange_share = double(config_.exchange_rows) / double(end),
-               relocation_share = std::min(1.0, grown * grown * double(config_.relocations) / double(n_particles()));
+               relocation_share = std::min(1.0, grown * double(config_.relocations) / double(n_particles()));
   const bool exchanging = all_retained && gate_->has_exchanges() && turn(block) < exchange_share;
   // (A proposal of very many coefficients at once is never accepted, and costs their number's cube.)
   constexpr int most_coefficients = 128;

@@ -12,18 +12,20 @@
 // likelihood with z summed out, a product over rows, which a fixed number of EM and Newton steps finds with a stand-in for the
 // density of s.  With s idle that is the density of an expert without rows, and s sets out with hardly any; with s the twin of any
 // other f, the density with parameters that are fitted too, from those of f on, and s sets out with the rows of f whose logit,
-// where the paths to s and f part, lies more than c standard deviations above its mean towards s, c ~ U(0, 1.5) drawn beforehand.
+// where the paths to s and f part, lies more than b standard deviations above its mean towards s, b ~ U(0, 1.5) drawn beforehand.
 // Row by row z_i is then proposed by r_m(phi)_i, the probabilities of the experts given y_i with this stand-in or, m the idle one,
-// with the density given the rows that s was given before.  The proposal, t_m a multivariate t around phi_m,
+// with the density given the rows that s was given before.  Coefficients under a horseshoe are not normal: the proposal is of
+// phi and of c, which normal of the prior, as a mixture of such, each coefficient comes from (tree_refit.hpp), and phi itself is
+// joined by c drawn from p(c | phi).  The proposal, t_m(c, phi) around phi_m,
 //
-//     q(phi', z') = sum_m t_m(phi') prod_i r_m(phi')_{i,z'_i} / K
+//     q(c', phi', z') = sum_m t_m(c', phi') prod_i r_m(phi')_{i,z'_i} / K
 //
-// depends on z and phi through the choice of s alone, p(s | z) ~ 1 / (1 + n_s): the centres are functions of s, c, theta_-s, the
+// depends on z and phi through the choice of s alone, p(s | z) ~ 1 / (1 + n_s): the centres are functions of s, b, theta_-s, the
 // hyper-parameters of the experts, the global scales, the data, and of which expert is at which leaf.  In every other proposal
-// s first changes places with an expert chosen from the rest: q(phi', z') is then with the places as they would be, q(z, phi)
+// s first changes places with an expert chosen from the rest: q(c', phi', z') is then with the places as they would be, q(c, phi, z)
 // with those that they are.  The proposal is accepted with probability
 //
-//     p(z', phi' | theta_-s, y) p(s | z') q(z, phi) / {p(z, phi | theta_-s, y) p(s | z) q(z', phi')}
+//     p(z', phi' | theta_-s, y) p(c' | phi') p(s | z') q(c, phi, z) / {p(z, phi | theta_-s, y) p(c | phi) p(s | z) q(c', phi', z')}
 //
 // Split and merge proposals go back to Richardson & Green (1997) and Jain & Neal (2004), allocations one after the other to Dahl
 // (2005); to move an expert to where it is needed, to the split-and-merge EM algorithm of Ueda, Nakano, Ghahramani & Hinton (2000).
@@ -45,14 +47,14 @@ class Relocation {
   /// The expert must be conjugate and the gate refittable.  work: of either.  The centres are found on at most few_rows of the n
   /// rows, evenly spaced, and then mended on all of them.
   Relocation(const Expert<W>& expert, const Gate<W>& gate, int n_experts, int expert_dim, const RowBuffer& buffer, Index n,
-             Lane<W>* work, AlignedVector<double>& memory, Index few_rows = 512)
+             Lane<W>* work, AlignedVector<double>& memory, Index few_rows = 1024)
       : expert_(expert), conjugate_(*expert.conjugate()), gate_(gate), refit_(*gate.refitting()), K_(n_experts), d_(expert_dim),
         buffer_(buffer), n_(n), few_rows_(few_rows), work_(work) {
     const Index gate_lanes = gate.fields(), n_memo = Index(RowBlock::most) * gate.memo_lanes(),
                 n_share = std::max<Index>(RowBlock::most, K_) * K_;
     memory.resize(std::size_t(W) * std::size_t(2 * K_ * refit_.centre_lanes() + gate_lanes + expert.fields() + expert.sum_fields() +
                                                4 * expert.draw_lanes() + 2 * conjugate_.one_fields() +
-                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 7 * K_ + n));
+                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 7 * K_ + 2 * refit_.dim() + n));
     Lane<W>* next = reinterpret_cast<Lane<W>*>(memory.data());
     auto take = [&](Index lanes) { return std::exchange(next, next + lanes); };
     for (Places& places : places_) {
@@ -76,6 +78,8 @@ class Relocation {
     g_ = take(K_);
     log_g_ = take(K_);
     count_ = take(K_);
+    normals_ = take(refit_.dim());
+    new_normals_ = take(refit_.dim());
     proposed_ = take(n);
   }
 
@@ -89,18 +93,19 @@ class Relocation {
     expert_.draw_parameters(state, rng, mask, now.draw, work_);
     count_rows(z);
     now.s = s_ = choose(rng, mask);
-    const Lane<W> log_choice_now = log_choice(s_), c = 1.5 * uniform<W>(rng, mask);
-    find_centres(now, gate_state, c);
+    const Lane<W> log_choice_now = log_choice(s_), b = 1.5 * uniform<W>(rng, mask);
+    find_centres(now, gate_state, b);
     if (swapping) {
       swap_places(now, swapped, rng, mask);
-      find_centres(swapped, gate_state, c);
+      find_centres(swapped, gate_state, b);
     }
     Places then = swapping ? swapped : now;
     then.own = swapped.own;
 
+    refit_.draw_normals(gate_state, normals_, rng, mask);
     const Lane<W> m_chosen = uniform<W>(rng, mask) * double(K_);
     std::copy_n(gate_state, W * Index(gate_.fields()), new_gate_);
-    for (int m = 0; m < K_; ++m) refit_.draw_around(centre(then, m), new_gate_, rng, mask & is_number(m, m_chosen), work_);
+    for (int m = 0; m < K_; ++m) refit_.draw_around(centre(then, m), new_gate_, new_normals_, rng, mask & is_number(m, m_chosen), work_);
     Lane<W> log_ratio = propose_allocations(now, then, gate_state, z, m_chosen, rng, mask);
 
     std::fill_n(sums_, W * Index(expert_.sum_fields()), 0.0);
@@ -112,7 +117,8 @@ class Relocation {
     conjugate_.condense(new_expert_, sums_, work_);
     count_rows(proposed_);
     log_ratio += conjugate_.log_marginal(new_expert_, then.s) - conjugate_.log_marginal(state, now.s) + log_choice(then.s) -
-                 log_choice_now + refit_.log_prior(new_gate_, work_) - refit_.log_prior(gate_state, work_);
+                 log_choice_now + refit_.log_prior(new_gate_, work_) - refit_.log_prior(gate_state, work_) +
+                 refit_.log_probability(new_gate_, new_normals_) - refit_.log_probability(gate_state, normals_);
 
     const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);
     if (!any(accept)) return accept;
@@ -125,7 +131,7 @@ class Relocation {
 
  private:
   // All of these shape the proposal alone: they move its acceptance, not the law that it leaves as it is.
-  static constexpr int em_steps = 6, few_row_steps = 10, all_row_steps = 6;
+  static constexpr int em_steps = 4, few_row_steps = 8, all_row_steps = 3;
   // How much less likely rows are at first in an expert that is to be idle (log).
   static constexpr double idle_handicap = 7.0;
   // Shares of experts are at least this, so that no allocation is impossible.
@@ -216,6 +222,7 @@ class Relocation {
   // What every `stride`-th row says at the coefficients `at`; share: from log_f_ and g_ of the row.
   template <class Share>
   void gather(const Places& places, double* at, Index stride, bool observed, Share&& share) {
+    refit_.forget(at);
     std::fill_n(one_sum_, W * Index(conjugate_.one_sum_lanes()), 0.0);
     for_each_block(stride, [&](const RowBlock& rows, Index) {
       for (int t = 0; t < rows.n; ++t) {
@@ -242,11 +249,10 @@ class Relocation {
       refit_.settle(at, work_);
       if (i >= 2) step();
     }
-    gather(places, at, 1, true, share);
     refit_.finish(at, work_);
   }
 
-  void find_centres(const Places& places, const double* gate_state, Lane<W> c) {
+  void find_centres(const Places& places, const double* gate_state, Lane<W> b) {
     auto idle = [&](double handicap) {
       return [this, &places, handicap](const Row& r, Lane<W>* share) {
         put(log_f_, places.s, conjugate_.empty_log_density(state_, s_, r) - handicap);
@@ -255,7 +261,7 @@ class Relocation {
     };
     find_centre(places, centre(places, 0), gate_state, idle(idle_handicap), idle(0.0), [] {});
     std::copy_n(places.draw, expert_.draw_lanes(), places.twins);
-    for (int m = 1; m < K_; ++m) find_twin_centre(places, m, gate_state, c);
+    for (int m = 1; m < K_; ++m) find_twin_centre(places, m, gate_state, b);
   }
 
   // Shares of the row where s is idle, and the logit towards s there.
@@ -266,7 +272,7 @@ class Relocation {
     return refit_.towards(places.s, f, other_memo_);
   }
 
-  void find_twin_centre(const Places& places, int m, const double* gate_state, Lane<W> c) {
+  void find_twin_centre(const Places& places, int m, const double* gate_state, Lane<W> b) {
     const Lane<W> f = partner(places, m);
     Lane<W> mass(0.0), sum(0.0), square(0.0);
     for_each_block(few_stride(), [&](const RowBlock& rows, Index) {
@@ -279,7 +285,7 @@ class Relocation {
         square += weight * psi * psi;
       }
     });
-    const Lane<W> mean = sum / mass, threshold = mean + c * sqrt(max(square / mass - mean * mean, Lane<W>(0.0)));
+    const Lane<W> mean = sum / mass, threshold = mean + b * sqrt(max(square / mass - mean * mean, Lane<W>(0.0)));
     find_centre(
         places, centre(places, m), gate_state,
         [&](const Row& r, Lane<W>* share) {
@@ -322,8 +328,8 @@ class Relocation {
                               Stream<W>& rng, Mask<W> mask) {
     Lane<W> log_ratio(0.0);
     for (int m = 0; m < K_; ++m) {
-      log_q_now_[m] = refit_.log_density_around(centre(now, m), gate_state, work_);
-      log_q_then_[m] = refit_.log_density_around(centre(then, m), new_gate_, work_);
+      log_q_now_[m] = refit_.log_density_around(centre(now, m), gate_state, normals_, work_);
+      log_q_then_[m] = refit_.log_density_around(centre(then, m), new_gate_, new_normals_, work_);
     }
     for (const Places* places : {&now, &then}) conjugate_.begin(state_, s_, places->own);
     for_each_block(1, [&](const RowBlock& rows, Index i) {
@@ -368,7 +374,7 @@ class Relocation {
   Places places_[2];  // as they are, and as they would be
   double *new_gate_, *new_expert_, *sums_, *one_sum_;
   Lane<W>*weight_, *memo_, *other_memo_, *share_, *log_f_, *log_f_twin_, *log_q_now_, *log_q_then_, *g_, *log_g_,
-      *count_, *proposed_;
+      *count_, *normals_, *new_normals_, *proposed_;
 };
 
 }  // namespace hsmoe

@@ -12,6 +12,10 @@
 //
 // The fit is by Newton steps with the information of known allocations (an EM algorithm) or of those summed out, which need not
 // be positive definite far from the maximum: then only 1/2, 1/4, ... or nothing of what is missing is taken away.
+//
+// Draws around a centre follow the prior where the rows say nothing, with its spike and its tails, and the rows where they do:
+// first, for each coefficient by itself, which normal of the prior (a mixture of normals) it comes from, then all coefficients from
+// a multivariate t around the mean that this precision and the information of the rows give.
 #pragma once
 
 #include <algorithm>
@@ -30,17 +34,22 @@ class TreeRefit final : public GateRefit<W> {
  public:
   TreeRefit(const TreeLayout<W>& layout, const GatePrior<W>& prior)
       : at_(layout), prior_(prior), nodes_(layout.n_nodes()), p_(layout.dim()), dim_(nodes_ * p_),
-        state_lanes_(nodes_ * layout.stride() + prior.global_fields()) {}
+        state_lanes_(nodes_ * layout.stride() + prior.global_fields()) {
+    for (int j = 0; j < p_; ++j) n_normals_ += nodes_ * prior.n_normals(j);
+  }
 
   int dim() const override { return dim_; }
-  int centre_lanes() const override { return state_lanes_ + (nodes_ + n_pairs()) * packed_size(p_) + dim_ + scratch_lanes() + packed_size(dim_); }
-  int work_lanes() const { return 2 * dim_ + p_; }
+  int centre_lanes() const override {
+    return state_lanes_ + (nodes_ + n_pairs()) * packed_size(p_) + 4 * dim_ + scratch_lanes() + packed_size(dim_) + n_normals_;
+  }
+  int work_lanes() const { return packed_size(dim_) + 4 * dim_ + p_; }
 
   void begin(double* centre, const double* state) const override {
     std::copy_n(state, W * Index(state_lanes_), centre);
     for (int l = 0; l < nodes_; ++l) std::fill_n(at_.phi_of(at_.node_of(centre, l)), W * p_, 0.0);
-    forget(centre);
+    std::fill_n(precisions_of(centre), dim_, Lane<W>(0.1));
   }
+  void forget(double* centre) const override { std::fill(known_of(centre, 0), linear_of(centre, nodes_), 0.0); }
 
   void gather(double* centre, const RowBlock& rows, const Lane<W>* share, const Lane<W>* memo, double weight,
               bool observed) const override {
@@ -79,29 +88,52 @@ class TreeRefit final : public GateRefit<W> {
   }
 
   void settle(double* centre, Lane<W>* work) const override {
-    Lane<W>*D = work, *step = work + dim_;
-    prior_precisions(centre, D, work + 2 * dim_);
-    for (int l = 0; l < nodes_; ++l) {
-      const double* phi = at_.phi_of(at_.node_of(centre, l));
-      for (int j = 0; j < p_; ++j) {
-        const double mean = j == 0 ? intercept_mean(l) : 0.0;
-        step[l * p_ + j] = Lane<W>::load(linear_of(centre, l) + W * j) - D[l * p_ + j] * (Lane<W>::load(phi + W * j) - mean);
-      }
-    }
-    factor(centre, D, step);
-    for (int l = 0; l < nodes_; ++l) {
-      double* phi = at_.phi_of(at_.node_of(centre, l));
-      for (int j = 0; j < p_; ++j)
-        (Lane<W>::load(phi + W * j) + min(max(step[l * p_ + j], Lane<W>(-largest_step)), Lane<W>(largest_step))).store(phi + W * j);
-    }
-    forget(centre);
+    Lane<W>*D = precisions_of(centre), *step = work, *space = step + dim_, *L = space + dim_;
+    update_precisions(centre, space);
+    factor(centre, D, space, L);
+    for_each_coefficient([&](int a, int l, int j) {
+      step[a] = Lane<W>::load(linear_of(centre, l) + W * j) - D[a] * (phi_at(centre, l, j) - mean_of(a));
+    });
+    solve(L, step, space);
+    for_each_coefficient([&](int a, int l, int j) {
+      const Lane<W> bounded = min(max(step[a], Lane<W>(-largest_step)), Lane<W>(largest_step));
+      (phi_at(centre, l, j) + bounded).store(at_.phi_of(at_.node_of(centre, l)) + W * j);
+    });
   }
 
+  // The normals: with V the covariance at the centre, what the rows say of a coefficient is about N(m, 1/I), 1/V_jj = I + D_j and
+  // phi_j / V_jj = I m + D_j mean_j (the cavity of expectation propagation, Minka 2001).  Normal i then has probability
+  // ~ weight_i N(m; mean_j, 1/I + 1/P_i), P_i its precision.
   void finish(double* centre, Lane<W>* work) const override {
-    Lane<W>*D = work, *none = work + dim_;
-    prior_precisions(centre, D, work + 2 * dim_);
-    std::fill_n(none, dim_, Lane<W>(0.0));
-    factor(centre, D, none);
+    Lane<W>*Q = information_of(centre), *D = precisions_of(centre), *right_side = right_side_of(centre), *variance = work,
+           *space = variance + dim_, *L = space + dim_, *table = normals_of(centre);
+    // A wide normal has less precision than D, and must not leave the information indefinite.
+    Lane<W>* little = variance;
+    for (int i = 0; i < dim_; ++i) little[i] = 0.01 * D[i];
+    const Lane<W> taken = factor(centre, little, space, L);
+    fill(centre, taken, Q);
+    fill_and_factor(centre, taken, D, D, L);
+    for (int j = 0; j < dim_; ++j) {  // space: column j of the inverse of L
+      variance[j] = Lane<W>(0.0);
+      for (int i = j; i < dim_; ++i) {
+        Lane<W> s(i == j ? 1.0 : 0.0);
+        for (int k = j; k < i; ++k) s -= L[packed_index(i, k)] * space[k];
+        space[i] = s * L[packed_index(i, i)];
+        variance[j] += space[i] * space[i];
+      }
+    }
+    for (int i = 0; i < dim_; ++i) right_side[i] = Lane<W>(0.0);
+    for_each_coefficient([&](int a, int l, int j) {
+      const Lane<W> phi = phi_at(centre, l, j), off = phi - mean_of(a), precision = 1.0 / variance[a],
+                    information = max(precision - D[a], 1e-3 * D[a]);
+      given_estimate(centre, l, j, precision * off / information, 1.0 / information, table);
+      table += prior_.n_normals(j);
+      right_side[a] += Q[packed_index(a, a)] * phi + D[a] * off;
+      for (int i = 0; i < a; ++i) {
+        right_side[a] += Q[packed_index(a, i)] * phi_at(centre, i / p_, i % p_);
+        right_side[i] += Q[packed_index(a, i)] * phi;
+      }
+    });
   }
 
   Lane<W> towards(Lane<W> first, Lane<W> second, const Lane<W>* memo) const override {
@@ -116,34 +148,63 @@ class TreeRefit final : public GateRefit<W> {
     return psi;
   }
 
-  void draw_around(const double* centre, double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
-    Lane<W>*z = work, *e = work + dim_, spare;
+  void draw_around(const double* centre, double* state, Lane<W>* normals, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    const Lane<W>* table = normals_of(centre);
+    for_each_coefficient([&](int a, int, int j) {
+      const int n = prior_.n_normals(j);
+      pick(table, n, rng, mask, normals[a]);
+      table += n;
+    });
+    Lane<W>*z = work, *e = z + dim_, *mean = e + dim_, *L = mean + dim_, spare;
+    around(centre, normals, L, mean, z);
     for (int i = 0; i < dim_; i += 2) normal_pair<W>(rng, mask, z[i], i + 1 < dim_ ? z[i + 1] : spare);
-    detail::solve_transposed<W>(factor_of(centre), z, dim_, e);
+    detail::solve_transposed<W>(L, z, dim_, e);
     const Lane<W> stretch = sqrt(Lane<W>(0.5 * df) / gamma<W>(rng, mask, Lane<W>(0.5 * df)));
     for (int l = 0; l < nodes_; ++l) {
-      const double* phi = at_.phi_of(at_.node_of(centre, l));
-      for (int j = 0; j < p_; ++j) e[l * p_ + j] = Lane<W>::load(phi + W * j) + e[l * p_ + j] * stretch;
+      for (int j = 0; j < p_; ++j) e[l * p_ + j] = mean[l * p_ + j] + e[l * p_ + j] * stretch;
       at_.store_phi(e + l * p_, at_.node_of(state, l), mask);
     }
   }
 
-  // log|Q|/2 - (df + dim) log(1 + |L'e|^2 / df) / 2, Q = LL' the information and e the distance from the centre.
-  Lane<W> log_density_around(const double* centre, const double* state, Lane<W>* work) const override {
-    Lane<W> *e = work, square(0.0), log_root(0.0);
+  // log q(normals) + log|Q|/2 - (df + dim) log(1 + |L'e|^2 / df) / 2, Q = LL' the precision and e the distance from the mean given
+  // the normals.
+  Lane<W> log_density_around(const double* centre, const double* state, const Lane<W>* normals, Lane<W>* work) const override {
+    Lane<W>*e = work, *mean = e + dim_, *L = mean + dim_, square(0.0), log_density(0.0);
+    around(centre, normals, L, mean, e);
     for (int l = 0; l < nodes_; ++l) {
-      const double *phi = at_.phi_of(at_.node_of(state, l)), *mean = at_.phi_of(at_.node_of(centre, l));
-      for (int j = 0; j < p_; ++j) e[l * p_ + j] = Lane<W>::load(phi + W * j) - Lane<W>::load(mean + W * j);
+      const double* phi = at_.phi_of(at_.node_of(state, l));
+      for (int j = 0; j < p_; ++j) e[l * p_ + j] = Lane<W>::load(phi + W * j) - mean[l * p_ + j];
     }
-    const Lane<W>* L = factor_of(centre);
     for (int j = 0; j < dim_; ++j) {
       const Lane<W> reciprocal = L[packed_index(j, j)];
       Lane<W> s = e[j] / reciprocal;
       for (int i = j + 1; i < dim_; ++i) s += L[packed_index(i, j)] * e[i];
       square += s * s;
-      log_root -= log(reciprocal);
+      log_density -= log(reciprocal);
     }
-    return log_root - 0.5 * (df + dim_) * log1p(square / df);
+    const Lane<W>* table = normals_of(centre);
+    for_each_coefficient([&](int a, int, int j) {
+      const int n = prior_.n_normals(j);
+      log_density += log(chosen(table, n, normals[a]));
+      table += n;
+    });
+    return log_density - 0.5 * (df + dim_) * log1p(square / df);
+  }
+
+  void draw_normals(const double* state, Lane<W>* normals, Stream<W>& rng, Mask<W> mask) const override {
+    Lane<W> probability[most_normals];
+    for_each_coefficient([&](int a, int l, int j) {
+      given_coefficient(state, l, j, probability);
+      pick(probability, prior_.n_normals(j), rng, mask, normals[a]);
+    });
+  }
+  Lane<W> log_probability(const double* state, const Lane<W>* normals) const override {
+    Lane<W> probability[most_normals], total(0.0);
+    for_each_coefficient([&](int a, int l, int j) {
+      given_coefficient(state, l, j, probability);
+      total += log(chosen(probability, prior_.n_normals(j), normals[a]));
+    });
+    return total;
   }
 
   Lane<W> log_prior(const double* state, Lane<W>* work) const override {
@@ -167,15 +228,19 @@ class TreeRefit final : public GateRefit<W> {
   }
 
  private:
-  static constexpr double df = LogisticFit<W>::df;
+  static constexpr double df = 30.0;  // of the t
   // Pivots of what is left of the information are at least this share of those with known allocations.
   static constexpr double least_pivot = 0.02;
   static constexpr int most_halvings = 4;
+  static constexpr int most_normals = 16;
+  // So that no normal is impossible.
+  static constexpr double least_probability = 1e-9;
   // A coefficient moves by no more in one step.
   static constexpr double largest_step = 1.0;
 
   // A centre: a state, of which the coefficients and the scales are used; then the information with known allocations by nodes,
-  // what is missing by pairs of nodes, the score, scratch, and the factor.
+  // what is missing by pairs of nodes, the score, scratch, the precisions of the prior; and for draws the right-hand side of the
+  // equations for the mean, the information, and the probabilities of the normals.
   int n_pairs() const { return nodes_ * (nodes_ + 1) / 2; }
   double* known_of(double* centre, int l) const { return centre + W * (Index(state_lanes_) + Index(l) * packed_size(p_)); }
   double* missing_of(double* centre, int l, int m) const {
@@ -183,40 +248,127 @@ class TreeRefit final : public GateRefit<W> {
   }
   double* linear_of(double* centre, int l) const { return known_of(centre, nodes_ + n_pairs()) + W * l * p_; }
   Lane<W>* scratch(double* centre) const { return reinterpret_cast<Lane<W>*>(linear_of(centre, nodes_)); }
-  int scratch_lanes() const { return std::max(2 * dim_, 2 * nodes_ * int(RowBlock::most)); }
-  Lane<W>* factor_of(double* centre) const { return scratch(centre) + scratch_lanes(); }
-  const Lane<W>* factor_of(const double* centre) const { return factor_of(const_cast<double*>(centre)); }
-  void forget(double* centre) const { std::fill(known_of(centre, 0), linear_of(centre, nodes_), 0.0); }
+  int scratch_lanes() const { return 2 * nodes_ * int(RowBlock::most); }
+  Lane<W>* precisions_of(double* centre) const { return scratch(centre) + scratch_lanes(); }
+  Lane<W>* right_side_of(double* centre) const { return precisions_of(centre) + dim_; }
+  Lane<W>* information_of(double* centre) const { return right_side_of(centre) + dim_; }
+  Lane<W>* normals_of(double* centre) const { return information_of(centre) + packed_size(dim_); }
+  const Lane<W>* right_side_of(const double* centre) const { return right_side_of(const_cast<double*>(centre)); }
+  const Lane<W>* normals_of(const double* centre) const { return normals_of(const_cast<double*>(centre)); }
+  const Lane<W>* information_of(const double* centre) const { return information_of(const_cast<double*>(centre)); }
 
   double intercept_mean(int l) const { return prior_.intercept_mean(at_.tree().node(l).log_leaf_odds); }
 
-  // Expected precisions of the prior at the coefficients, given the information.
-  void prior_precisions(double* centre, Lane<W>* D, Lane<W>* second_moment) const {
-    for (int l = 0; l < nodes_; ++l) {
+  double mean_of(int a) const { return a % p_ == 0 ? intercept_mean(a / p_) : 0.0; }
+  Lane<W> phi_at(const double* state, int l, int j) const { return Lane<W>::load(at_.phi_of(at_.node_of(state, l)) + W * j); }
+
+  template <class Visit>
+  void for_each_coefficient(Visit&& visit) const {
+    for (int l = 0; l < nodes_; ++l)
+      for (int j = 0; j < p_; ++j) visit(l * p_ + j, l, j);
+  }
+
+  // Number i with probability[i] / sum, by inversion.
+  static void pick(const Lane<W>* probability, int n, Stream<W>& rng, Mask<W> mask, Lane<W>& number) {
+    Lane<W> below(0.0), i(0.0);
+    if (n > 1) {
+      const Lane<W> u = uniform<W>(rng, mask);
+      for (int k = 0; k + 1 < n; ++k) {
+        below += probability[k];
+        i = select(below <= u, Lane<W>(double(k + 1)), i);
+      }
+    }
+    number = select(mask, i, number);
+  }
+  static Lane<W> chosen(const Lane<W>* of, int n, Lane<W> i) {
+    Lane<W> value = of[0];
+    for (int k = 1; k < n; ++k) value = select(i == Lane<W>(double(k)), of[k], value);
+    return value;
+  }
+
+  // Probabilities of the normals given an estimate of a coefficient less its prior mean, and its variance.
+  void given_estimate(const double* state, int l, int j, Lane<W> estimate, Lane<W> variance, Lane<W>* probability) const {
+    const int n = prior_.n_normals(j);
+    const double *scales = at_.scales(at_.node_of(state, l)), *global = at_.global_of(state);
+    Lane<W> top(-1e300), total(0.0), precision;
+    for (int i = 0; i < n; ++i) {
+      prior_.normal(scales, global, j, i, probability[i], precision);
+      const Lane<W> v = variance + 1.0 / precision;
+      top = max(top, probability[i] -= 0.5 * (log(v) + estimate * estimate / v));
+    }
+    for (int i = 0; i < n; ++i) total += probability[i] = exp_nonpositive(probability[i] - top);
+    const Lane<W> scale = 1.0 / (total + double(n) * least_probability);
+    for (int i = 0; i < n; ++i) probability[i] = (probability[i] + least_probability) * scale;
+  }
+  void given_coefficient(const double* state, int l, int j, Lane<W>* probability) const {
+    given_estimate(state, l, j, phi_at(state, l, j) - (j == 0 ? intercept_mean(l) : 0.0), Lane<W>(0.0), probability);
+  }
+
+  // Factor of the precision and mean of the coefficients around a centre, given the normals.  space: dim lanes.
+  void around(const double* centre, const Lane<W>* normals, Lane<W>* L, Lane<W>* mean, Lane<W>* space) const {
+    const Lane<W>*information = information_of(centre), *right_side = right_side_of(centre);
+    Lane<W>* y = space;
+    std::copy_n(information, packed_size(dim_), L);
+    for_each_coefficient([&](int a, int l, int j) {
+      const double *scales = at_.scales(at_.node_of(centre, l)), *global = at_.global_of(centre);
+      Lane<W> precision(0.0), one, weight;
+      for (int i = 0; i < prior_.n_normals(j); ++i) {
+        prior_.normal(scales, global, j, i, weight, one);
+        precision = select(normals[a] == Lane<W>(double(i)), one, precision);
+      }
+      L[packed_index(a, a)] += precision;
+      y[a] = right_side[a] + precision * mean_of(a);
+      mean[a] = precision;
+    });
+    for (int i = 0; i < dim_; ++i) {
+      Lane<W>* Li = L + packed_index(i, 0);
+      const Lane<W> diagonal = Li[i];
+      for (int j = 0; j < i; ++j) {
+        const Lane<W>* Lj = L + packed_index(j, 0);
+        for (int k = 0; k < j; ++k) Li[j] -= Li[k] * Lj[k];
+        Li[j] *= Lj[j];
+        Li[i] -= Li[j] * Li[j];
+        y[i] -= Li[j] * y[j];
+      }
+      // What the rows say may be indefinite where the precision at the centre was not.
+      Li[i] = 1.0 / sqrt(max(Li[i], max(mean[i], least_pivot * diagonal)));
+      y[i] *= Li[i];
+    }
+    detail::solve_transposed<W>(L, y, dim_, mean);
+  }
+
+  // Expected precisions of the prior at the coefficients, which the information and the last precisions leave uncertain.
+  void update_precisions(double* centre, Lane<W>* second_moment) const {
+    Lane<W>* D = precisions_of(centre);
+    for (int l = 0; l < nodes_; ++l, D += p_) {
       const double *node = at_.node_of(centre, l), *known = known_of(centre, l);
       for (int j = 0; j < p_; ++j) {
         const Lane<W> phi = Lane<W>::load(at_.phi_of(node) + W * j);
-        second_moment[j] = phi * phi + 1.0 / (Lane<W>::load(known + W * packed_index(j, j)) + 0.1);
+        second_moment[j] = phi * phi + 1.0 / (Lane<W>::load(known + W * packed_index(j, j)) + D[j]);
       }
-      prior_.expected_precision(at_.scales(node), at_.global_of(centre), second_moment, D + l * p_);
+      prior_.expected_precision(at_.scales(node), at_.global_of(centre), second_moment, D);
     }
   }
 
-  // The factor of the information + D; x becomes (information + D)^-1 x.
-  void factor(double* centre, const Lane<W>* D, Lane<W>* x) const {
-    Lane<W>*L = factor_of(centre), *y = scratch(centre), *known_pivot = y + dim_;
-    for (int i = 0; i < dim_; ++i) known_pivot[i] = Lane<W>(0.0);
-    fill_and_factor(centre, Lane<W>(0.0), D, known_pivot, L);
+  // The factor of the information + D into L, without as much of what is missing as is needed for that.  Returns the share that
+  // was taken away.  pivots: dim lanes.
+  Lane<W> factor(double* centre, const Lane<W>* D, Lane<W>* pivots, Lane<W>* L) const {
+    for (int i = 0; i < dim_; ++i) pivots[i] = Lane<W>(0.0);
+    fill_and_factor(centre, Lane<W>(0.0), D, pivots, L);
     for (int i = 0; i < dim_; ++i) {
       const Lane<W> reciprocal = L[packed_index(i, i)];
-      known_pivot[i] = 1.0 / (reciprocal * reciprocal);
+      pivots[i] = 1.0 / (reciprocal * reciprocal);
     }
     Lane<W> taken(1.0);
     for (int halving = 0; halving <= most_halvings; ++halving) {
-      const Mask<W> well = fill_and_factor(centre, taken, D, known_pivot, L);
+      const Mask<W> well = fill_and_factor(centre, taken, D, pivots, L);
       if (!any(!well)) break;
       taken = select(well, taken, halving + 1 < most_halvings ? 0.5 * taken : Lane<W>(0.0));
     }
+    return taken;
+  }
+  // x becomes (LL')^-1 x.  y: dim lanes.
+  void solve(const Lane<W>* L, Lane<W>* x, Lane<W>* y) const {
     for (int i = 0; i < dim_; ++i) {
       y[i] = x[i];
       for (int j = 0; j < i; ++j) y[i] -= L[packed_index(i, j)] * y[j];
@@ -225,9 +377,8 @@ class TreeRefit final : public GateRefit<W> {
     detail::solve_transposed<W>(L, y, dim_, x);
   }
 
-  // LL' = known information - taken * missing information + D, the diagonal of L as reciprocals; whether its pivots are large
-  // enough.
-  Mask<W> fill_and_factor(double* centre, Lane<W> taken, const Lane<W>* D, const Lane<W>* known_pivot, Lane<W>* L) const {
+  // Known information - taken * missing information.
+  void fill(double* centre, Lane<W> taken, Lane<W>* Q) const {
     for (int l = 0; l < nodes_; ++l)
       for (int m = 0; m <= l; ++m) {
         const double *known = known_of(centre, l), *missing = missing_of(centre, l, m);
@@ -235,9 +386,15 @@ class TreeRefit final : public GateRefit<W> {
           for (int j = 0; j < (l == m ? i + 1 : p_); ++j) {
             const int at = W * packed_index(std::max(i, j), std::min(i, j));
             const Lane<W> less = taken * Lane<W>::load(missing + at);
-            L[packed_index(l * p_ + i, m * p_ + j)] = l == m ? Lane<W>::load(known + at) - less : -less;
+            Q[packed_index(l * p_ + i, m * p_ + j)] = l == m ? Lane<W>::load(known + at) - less : -less;
           }
       }
+  }
+
+  // LL' = known information - taken * missing information + D, the diagonal of L as reciprocals; whether its pivots are large
+  // enough.
+  Mask<W> fill_and_factor(double* centre, Lane<W> taken, const Lane<W>* D, const Lane<W>* known_pivot, Lane<W>* L) const {
+    fill(centre, taken, L);
     Mask<W> well = Mask<W>::all_true();
     for (int i = 0; i < dim_; ++i) {
       Lane<W>* Li = L + packed_index(i, 0);
@@ -257,7 +414,7 @@ class TreeRefit final : public GateRefit<W> {
 
   const TreeLayout<W>& at_;
   const GatePrior<W>& prior_;
-  int nodes_, p_, dim_, state_lanes_;
+  int nodes_, p_, dim_, state_lanes_, n_normals_ = 0;
 };
 
 }  // namespace hsmoe

@@ -43,6 +43,9 @@ class GatePrior {
   virtual Lane<W> log_marginal(const Lane<W>* phi, const double* node, const double* global, double intercept_mean) const = 0;
   /// Expected precisions of the coefficients, roughly, where E[phi_j^2 | data] is about second_moment[j].
   virtual void expected_precision(const double* node, const double* global, const Lane<W>* second_moment, Lane<W>* D) const = 0;
+  /// The law of coefficient j as a mixture of normals around its prior mean, roughly: how many, and one of them.
+  virtual int n_normals(int j) const = 0;
+  virtual void normal(const double* node, const double* global, int j, int i, Lane<W>& log_weight, Lane<W>& precision) const = 0;
   /// Draw the local scales anew given phi and the global scales, whatever they were, in the mask.
   virtual void draw_local(const double* phi, double* node, const double* global, Stream<W>& rng, Mask<W> mask) const = 0;
 

@@ -159,6 +159,19 @@ class Horseshoe final : public GatePrior<W> {
       D[j] = max(1.0 / (c * rough_exponential_integral(c)) - 1.0, Lane<W>(0.0)) * inv_tau_sq + slab_precision_;
     }
   }
+  int n_normals(int j) const override { return this->penalised(j) ? int(grid_.size()) : 1; }
+  // The normals of a grid of local scales: N(phi; 0, s^2) exp(-phi^2 / (2 slab^2)) = N(phi; 0, 1/P) / (s sqrt(P)), P = 1/s^2 + 1/slab^2.
+  void normal(const double* node, const double* global, int j, int i, Lane<W>& log_weight, Lane<W>& precision) const override {
+    if (!this->penalised(j)) {
+      log_weight = Lane<W>(0.0);
+      precision = Lane<W>(intercept_precision_);
+      return;
+    }
+    const ScaleGridPoint& point = grid_[std::size_t(i)];
+    const Lane<W> inv_s_sq = point.inverse_square * inverse_square(node, global);
+    precision = inv_s_sq + slab_precision_;
+    log_weight = point.log_mass + 0.5 * log(inv_s_sq / precision);
+  }
   void draw_local(const double* phi, double* node, const double* global, Stream<W>& rng, Mask<W> mask) const override {
     const Lane<W> inv_tau_sq = inverse_square(node, global);
     for (int j = first_; j < this->dim_; ++j) {
@@ -243,6 +256,7 @@ class Horseshoe final : public GatePrior<W> {
   int first_, n_penalised_;
   double inv_tau0_sq_, slab_, slab_precision_, intercept_precision_;
   TiltedHalfCauchy tau_;
+  ScaleGrid grid_ = half_cauchy_grid();
   bool group_;
 };
 

@@ -40,6 +40,11 @@ class NormalPrior final : public GatePrior<W> {
   void expected_precision(const double*, const double*, const Lane<W>*, Lane<W>* D) const override {
     precision(nullptr, nullptr, D);
   }
+  int n_normals(int) const override { return 1; }
+  void normal(const double*, const double*, int j, int, Lane<W>& log_weight, Lane<W>& precision) const override {
+    log_weight = Lane<W>(0.0);
+    precision = Lane<W>(j ? slope_precision_ : intercept_precision_);
+  }
   void draw_local(const double*, double*, const double*, Stream<W>&, Mask<W>) const override {}
   void typical_scales(double*, Index, double*) const override {}
   void expect_scales(const Lane<W>*, double*, Index, double*) const override {}

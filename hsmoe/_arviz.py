@@ -104,7 +104,7 @@ def posterior_draws(
     counts /= np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     out.add("posterior", "expert_weight", chains(counts), "expert")
     if settings.n_experts > 1:
-        _add_gate(out, state, gate_columns, drawn, chains)
+        _add_gate(out, state, gate_columns, drawn, chains, by_expert)
 
     out.add("sample_stats", "island", chains(chosen // n_particles))
     out.add("sample_stats", "particle", chains(chosen % n_particles))
@@ -118,14 +118,28 @@ def posterior_draws(
 
 
 def _add_gate(
-    out: Exported, state: LearnedState, columns: IntArray, drawn: dict[str, Any], chains: Any
+    out: Exported,
+    state: LearnedState,
+    columns: IntArray,
+    drawn: dict[str, Any],
+    chains: Any,
+    by_expert: Any,
 ) -> None:
-    """Add the gate, split by split: a tree's splits cannot be permuted like its experts."""
+    """Add the gate, split by split.
+
+    Splits that are about one expert each are relabelled with them; those of a tree cannot be.
+    """
     names = np.array(["intercept", *(state.labels[j] for j in columns)])
-    out.coords["split"] = np.array(state.settings.gate.split_labels())
+    gate = state.settings.gate
+    out.coords["split"] = np.array(gate.split_labels())
     out.coords["gate_feature"] = names
-    out.add("posterior", "phi", chains(drawn["phi"]), "split", "gate_feature")
-    scales, tau = np.asarray(drawn["local_scale"]), np.asarray(drawn["global_scale"])
+    phi, scales = np.asarray(drawn["phi"]), np.asarray(drawn["local_scale"])
+    experts = gate.split_experts()
+    if experts is not None:
+        by_number = np.argsort(experts)
+        phi, scales = (by_expert(v[:, by_number])[:, experts] for v in (phi, scales))
+    out.add("posterior", "phi", chains(phi), "split", "gate_feature")
+    tau = np.asarray(drawn["global_scale"])
     shrunk = ~np.isnan(scales).any(axis=(0, 1))  # not the intercept; none under a normal prior
     if shrunk.any():
         out.coords["shrunk_feature"] = names[shrunk]

@@ -21,11 +21,12 @@ class GateInclusion:
 
     Attributes
     ----------
-    values : ndarray, shape (n_experts - 1, 1 + n_gate_features)
+    values : ndarray, shape (n_splits, 1 + n_gate_features)
         One minus the posterior mean shrinkage factor: 0 shrunk away, 1 not shrunk.  NaN where the
         prior does not shrink, as for the intercepts in column 0.
     splits : tuple of str
-        What each row tells apart: experts on the left ``|`` experts on the right.
+        What each row tells apart: experts on the left ``|`` experts on the right.  Under a softmax
+        or Laplace node, with a row for each child: kind, its experts, all experts of the node.
     features : tuple of str
         Names of the columns, ``"intercept"`` first.
     """

@@ -58,6 +58,10 @@ class GateNodes:
         """Return the kinds of the nodes."""
         return {kind for kind, _ in self.nodes}
 
+    def split_experts(self) -> IntArray | None:
+        """Return the expert that each split is about, if each is about one: under a single node."""
+        return self.leaves if len(self.nodes) == 1 and "logistic" not in self.kinds() else None
+
     def to_core(self) -> dict[str, Any]:
         """Return the gate as the engine takes it."""
         return {

@@ -46,7 +46,7 @@ def summarise(
         f"  log evidence  {evidence}",
         *([f"  WARNING       {disagreement}"] if disagreement else []),
         _population(state, engine),
-        f"  gate          {settings.gate_prior!r}",
+        f"  gate prior    {settings.gate_prior!r}",
         f"  expert        {settings.expert!r}",
         "",
         *_experts(state, engine, scaling),
@@ -108,6 +108,14 @@ _UNITS = {
 }
 
 
+# What the coefficients of a split say, by the kind of its node.
+_MEANING = {
+    "laplace": "centre of the child in standard deviations of a feature",
+    "logistic": "logit of going left, per standard deviation of a feature",
+    "softmax": "log weight of the child, per standard deviation of a feature",
+}
+
+
 def predictors(state: LearnedState) -> tuple[_Units, list[str]]:
     """Return units, and what each linear predictor of an expert is about."""
     unit = _UNITS[state.settings.kind]
@@ -147,7 +155,8 @@ def _splits(state: LearnedState, engine: Engine) -> list[str]:
     phi: FloatArray = np.asarray(particle["phi"])
     inclusion = np.asarray(engine.gate_inclusion())
     names = ["intercept", *(state.labels[j] for j in state.columns("gate"))]
-    lines = ["gate splits (logit of going left, per standard deviation of a feature; inclusion)"]
+    meaning = "; ".join(_MEANING[kind] for kind in sorted(state.settings.gate.kinds()))
+    lines = [f"gate splits ({meaning}; inclusion)"]
     for l, label in enumerate(state.settings.gate.split_labels()):
         order = np.argsort(-np.abs(phi[l, 1:]), kind="stable")[:3] + 1
         terms = [f"intercept {phi[l, 0]:+.2f}"]

@@ -40,6 +40,9 @@ class GateTree:
         """Return the kinds of the nodes."""
         return {"logistic"} if len(self.nodes) else set()
 
+    def split_experts(self) -> None:
+        """Return None: no split is about one expert."""
+
     def to_core(self) -> dict[str, Any]:
         """Return the gate as the engine takes it."""
         return {"nodes": [], "tree": self.nodes, "leaves": self.leaves}

@@ -325,6 +325,22 @@ def test_known_permutations_are_undone(two_lines):
     assert unmatched.std(axis=0).max() > 1.0
 
 
+def test_splits_about_one_expert_are_relabelled_with_it(two_lines):
+    X, y = two_lines
+    model = small(gate=("softmax", [2, 0, 1]), n_islands=4, standardize=False).fit(X, y)
+    draws = model.to_arviz(X[:20])
+    assert values(draws, "sample_stats", "relabelled").any()
+    phi = values(draws, "posterior", "phi")
+    assert list(draws["posterior"]["split"].values) == [
+        f"softmax {k} of 2 | 0 | 1" for k in (2, 0, 1)
+    ]
+    log_weight = np.einsum("cdsj,nj->cdns", phi, np.c_[np.ones(20), X[:20]])
+    proba = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
+    proba /= proba.sum(axis=-1, keepdims=True)
+    expected = values(draws, "posterior_predictive", "expert_proba")[..., [2, 0, 1]]
+    np.testing.assert_allclose(proba, expected, atol=1e-10)
+
+
 def test_numbers_are_those_of_the_heaviest_particle(two_lines):
     X, y = two_lines
     plain = HSMoERegressor(2, 30, 1, retain=None, random_state=0).fit(X, y)

@@ -504,6 +504,22 @@ def test_summary_in_the_units_of_the_data():
     assert "400 learned" in text
 
 
+@pytest.mark.parametrize(
+    ("gate", "expected"),
+    [
+        ("balanced", "(logit of going left, per standard deviation of a feature; inclusion)"),
+        ("softmax", "(log weight of the child, per standard deviation of a feature; inclusion)"),
+        (
+            ("laplace", [0, ("logistic", [1, 2])]),
+            "(centre of the child in standard deviations of a feature; logit of going left",
+        ),
+    ],
+)
+def test_summary_says_what_gate_coefficients_are(gate, expected, two_regimes):
+    text = small(gate=gate, retain=50).fit(*two_regimes).summary()
+    assert f"gate splits {expected}" in text
+
+
 def test_verbose_reports_each_call(two_regimes, capsys):
     X, y = two_regimes
     small(verbose=1).partial_fit(X[:10], y[:10]).partial_fit(X[10:], y[10:])

@@ -38,6 +38,7 @@
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/filter/row_buffer.hpp>
 #include <hsmoe/gate/gate.hpp>
+#include <hsmoe/simd/numbered.hpp>
 
 namespace hsmoe {
 
@@ -168,12 +169,8 @@ class Relocation {
   // Expert s with probability ~ 1 / (1 + n_s).
   Lane<W> choose(Stream<W>& rng, Mask<W> mask) const {
     const Lane<W> u = uniform<W>(rng, mask) * total_choice();
-    Lane<W> s(0.0), below(0.0);
-    for (int k = 0; k + 1 < K_; ++k) {
-      below += 1.0 / (1.0 + count_[k]);
-      s = select(below <= u, Lane<W>(double(k + 1)), s);
-    }
-    return s;
+    for (int k = 0; k < K_; ++k) g_[k] = 1.0 / (1.0 + count_[k]);
+    return number_at_quantile(g_, K_, u);
   }
   Lane<W> log_choice(Lane<W> s) const { return -log(total_choice() * (1.0 + chosen(count_, s))); }
 
@@ -186,14 +183,8 @@ class Relocation {
     exchange_strides<W>(reinterpret_cast<double*>(then.draw), expert_.draw_lanes() / K_, now.s, then.s, mask);
   }
 
-  Lane<W> chosen(const Lane<W>* of, Lane<W> k) const {
-    Lane<W> value = of[0];
-    for (int i = 1; i < K_; ++i) value = select(k == Lane<W>(double(i)), of[i], value);
-    return value;
-  }
-  void put(Lane<W>* of, Lane<W> k, Lane<W> value) const {
-    for (int i = 0; i < K_; ++i) of[i] = select(k == Lane<W>(double(i)), value, of[i]);
-  }
+  Lane<W> chosen(const Lane<W>* of, Lane<W> k) const { return at_number(of, K_, k); }
+  void put(Lane<W>* of, Lane<W> k, Lane<W> value) const { put_at_number(of, K_, k, value); }
 
   // shares_k ~ g_k f_k, at least least_share.
   void shares_of(const Lane<W>* log_f, const Lane<W>* g, Lane<W>* share) const {

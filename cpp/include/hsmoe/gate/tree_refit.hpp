@@ -24,8 +24,9 @@
 #include <hsmoe/gate/logistic_fit.hpp>
 #include <hsmoe/gate/tree_layout.hpp>
 #include <hsmoe/linalg/accumulate.hpp>
-#include <hsmoe/linalg/gaussian_draw.hpp>
+#include <hsmoe/linalg/packed_factor.hpp>
 #include <hsmoe/prior/gate_prior.hpp>
+#include <hsmoe/simd/numbered.hpp>
 
 namespace hsmoe {
 
@@ -94,7 +95,8 @@ class TreeRefit final : public GateRefit<W> {
     for_each_coefficient([&](int a, int l, int j) {
       step[a] = Lane<W>::load(linear_of(centre, l) + W * j) - D[a] * (phi_at(centre, l, j) - mean_of(a));
     });
-    solve(L, step, space);
+    solve_lower<W>(L, step, dim_, space);
+    solve_transposed<W>(L, space, dim_, step);
     for_each_coefficient([&](int a, int l, int j) {
       const Lane<W> bounded = min(max(step[a], Lane<W>(-largest_step)), Lane<W>(largest_step));
       (phi_at(centre, l, j) + bounded).store(at_.phi_of(at_.node_of(centre, l)) + W * j);
@@ -114,13 +116,11 @@ class TreeRefit final : public GateRefit<W> {
     fill(centre, taken, Q);
     fill_and_factor(centre, taken, D, D, L);
     for (int j = 0; j < dim_; ++j) {  // space: column j of the inverse of L
+      std::fill_n(space, dim_, Lane<W>(0.0));
+      space[j] = Lane<W>(1.0);
+      solve_lower<W>(L, space, dim_, space, j);
       variance[j] = Lane<W>(0.0);
-      for (int i = j; i < dim_; ++i) {
-        Lane<W> s(i == j ? 1.0 : 0.0);
-        for (int k = j; k < i; ++k) s -= L[packed_index(i, k)] * space[k];
-        space[i] = s * L[packed_index(i, i)];
-        variance[j] += space[i] * space[i];
-      }
+      for (int i = j; i < dim_; ++i) variance[j] += space[i] * space[i];
     }
     for (int i = 0; i < dim_; ++i) right_side[i] = Lane<W>(0.0);
     for_each_coefficient([&](int a, int l, int j) {
@@ -152,13 +152,13 @@ class TreeRefit final : public GateRefit<W> {
     const Lane<W>* table = normals_of(centre);
     for_each_coefficient([&](int a, int, int j) {
       const int n = prior_.n_normals(j);
-      pick(table, n, rng, mask, normals[a]);
+      draw_normal(table, n, rng, mask, normals[a]);
       table += n;
     });
     Lane<W>*z = work, *e = z + dim_, *mean = e + dim_, *L = mean + dim_, spare;
     around(centre, normals, L, mean, z);
     for (int i = 0; i < dim_; i += 2) normal_pair<W>(rng, mask, z[i], i + 1 < dim_ ? z[i + 1] : spare);
-    detail::solve_transposed<W>(L, z, dim_, e);
+    solve_transposed<W>(L, z, dim_, e);
     const Lane<W> stretch = sqrt(Lane<W>(0.5 * df) / gamma<W>(rng, mask, Lane<W>(0.5 * df)));
     for (int l = 0; l < nodes_; ++l) {
       for (int j = 0; j < p_; ++j) e[l * p_ + j] = mean[l * p_ + j] + e[l * p_ + j] * stretch;
@@ -185,7 +185,7 @@ class TreeRefit final : public GateRefit<W> {
     const Lane<W>* table = normals_of(centre);
     for_each_coefficient([&](int a, int, int j) {
       const int n = prior_.n_normals(j);
-      log_density += log(chosen(table, n, normals[a]));
+      log_density += log(at_number(table, n, normals[a]));
       table += n;
     });
     return log_density - 0.5 * (df + dim_) * log1p(square / df);
@@ -195,14 +195,14 @@ class TreeRefit final : public GateRefit<W> {
     Lane<W> probability[most_normals];
     for_each_coefficient([&](int a, int l, int j) {
       given_coefficient(state, l, j, probability);
-      pick(probability, prior_.n_normals(j), rng, mask, normals[a]);
+      draw_normal(probability, prior_.n_normals(j), rng, mask, normals[a]);
     });
   }
   Lane<W> log_probability(const double* state, const Lane<W>* normals) const override {
     Lane<W> probability[most_normals], total(0.0);
     for_each_coefficient([&](int a, int l, int j) {
       given_coefficient(state, l, j, probability);
-      total += log(chosen(probability, prior_.n_normals(j), normals[a]));
+      total += log(at_number(probability, prior_.n_normals(j), normals[a]));
     });
     return total;
   }
@@ -268,22 +268,8 @@ class TreeRefit final : public GateRefit<W> {
       for (int j = 0; j < p_; ++j) visit(l * p_ + j, l, j);
   }
 
-  // Number i with probability[i] / sum, by inversion.
-  static void pick(const Lane<W>* probability, int n, Stream<W>& rng, Mask<W> mask, Lane<W>& number) {
-    Lane<W> below(0.0), i(0.0);
-    if (n > 1) {
-      const Lane<W> u = uniform<W>(rng, mask);
-      for (int k = 0; k + 1 < n; ++k) {
-        below += probability[k];
-        i = select(below <= u, Lane<W>(double(k + 1)), i);
-      }
-    }
-    number = select(mask, i, number);
-  }
-  static Lane<W> chosen(const Lane<W>* of, int n, Lane<W> i) {
-    Lane<W> value = of[0];
-    for (int k = 1; k < n; ++k) value = select(i == Lane<W>(double(k)), of[k], value);
-    return value;
+  void draw_normal(const Lane<W>* probability, int n, Stream<W>& rng, Mask<W> mask, Lane<W>& normal) const {
+    normal = select(mask, n > 1 ? number_at_quantile(probability, n, uniform<W>(rng, mask)) : Lane<W>(0.0), normal);
   }
 
   // Probabilities of the normals given an estimate of a coefficient less its prior mean, and its variance.
@@ -307,7 +293,7 @@ class TreeRefit final : public GateRefit<W> {
   // Factor of the precision and mean of the coefficients around a centre, given the normals.  space: dim lanes.
   void around(const double* centre, const Lane<W>* normals, Lane<W>* L, Lane<W>* mean, Lane<W>* space) const {
     const Lane<W>*information = information_of(centre), *right_side = right_side_of(centre);
-    Lane<W>* y = space;
+    Lane<W>*y = space, *least = mean;
     std::copy_n(information, packed_size(dim_), L);
     for_each_coefficient([&](int a, int l, int j) {
       const double *scales = at_.scales(at_.node_of(centre, l)), *global = at_.global_of(centre);
@@ -318,23 +304,13 @@ class TreeRefit final : public GateRefit<W> {
       }
       L[packed_index(a, a)] += precision;
       y[a] = right_side[a] + precision * mean_of(a);
-      mean[a] = precision;
+      least[a] = precision;
     });
-    for (int i = 0; i < dim_; ++i) {
-      Lane<W>* Li = L + packed_index(i, 0);
-      const Lane<W> diagonal = Li[i];
-      for (int j = 0; j < i; ++j) {
-        const Lane<W>* Lj = L + packed_index(j, 0);
-        for (int k = 0; k < j; ++k) Li[j] -= Li[k] * Lj[k];
-        Li[j] *= Lj[j];
-        Li[i] -= Li[j] * Li[j];
-        y[i] -= Li[j] * y[j];
-      }
-      // What the rows say may be indefinite where the precision at the centre was not.
-      Li[i] = 1.0 / sqrt(max(Li[i], max(mean[i], least_pivot * diagonal)));
-      y[i] *= Li[i];
-    }
-    detail::solve_transposed<W>(L, y, dim_, mean);
+    for (int i = 0; i < dim_; ++i) least[i] = max(least[i], least_pivot * L[packed_index(i, i)]);
+    // What the rows say may be indefinite where the precision at the centre was not.
+    factor_in_place<W>(L, dim_, [&](int i, Lane<W> value) { return max(value, least[i]); });
+    solve_lower<W>(L, y, dim_, y);
+    solve_transposed<W>(L, y, dim_, mean);
   }
 
   // Expected precisions of the prior at the coefficients, which the information and the last precisions leave uncertain.
@@ -367,16 +343,6 @@ class TreeRefit final : public GateRefit<W> {
     }
     return taken;
   }
-  // x becomes (LL')^-1 x.  y: dim lanes.
-  void solve(const Lane<W>* L, Lane<W>* x, Lane<W>* y) const {
-    for (int i = 0; i < dim_; ++i) {
-      y[i] = x[i];
-      for (int j = 0; j < i; ++j) y[i] -= L[packed_index(i, j)] * y[j];
-      y[i] *= L[packed_index(i, i)];
-    }
-    detail::solve_transposed<W>(L, y, dim_, x);
-  }
-
   // Known information - taken * missing information.
   void fill(double* centre, Lane<W> taken, Lane<W>* Q) const {
     for (int l = 0; l < nodes_; ++l)
@@ -396,19 +362,12 @@ class TreeRefit final : public GateRefit<W> {
   Mask<W> fill_and_factor(double* centre, Lane<W> taken, const Lane<W>* D, const Lane<W>* known_pivot, Lane<W>* L) const {
     fill(centre, taken, L);
     Mask<W> well = Mask<W>::all_true();
-    for (int i = 0; i < dim_; ++i) {
-      Lane<W>* Li = L + packed_index(i, 0);
-      for (int j = 0; j < i; ++j) {
-        const Lane<W>* Lj = L + packed_index(j, 0);
-        for (int k = 0; k < j; ++k) Li[j] -= Li[k] * Lj[k];
-        Li[j] *= Lj[j];
-        Li[i] -= Li[j] * Li[j];
-      }
+    factor_in_place<W>(L, dim_, [&](int i, Lane<W> value) {
       // Not below D_i without rounding where nothing is taken away.
-      const Lane<W> pivot = Li[i] + D[i], least = least_pivot * max(known_pivot[i], D[i]);
+      const Lane<W> pivot = value + D[i], least = least_pivot * max(known_pivot[i], D[i]);
       well = well & (least <= pivot);
-      Li[i] = 1.0 / sqrt(max(pivot, least));
-    }
+      return max(pivot, least);
+    });
     return well;
   }
 

@@ -1,6 +1,7 @@
 // Draws from N(Q^-1 h, Q^-1) with Q packed symmetric, for W lanes at once.
 #pragma once
 
+#include <hsmoe/linalg/packed_factor.hpp>
 #include <hsmoe/random/variates.hpp>
 #include <hsmoe/types.hpp>
 
@@ -26,15 +27,6 @@ HSMOE_INLINE void factor_and_solve(const double* A, const Lane<W>* D, const Lane
     y[i] = t * Li[i];
   }
 }
-/// phi = L'^-1 y
-template <int W>
-HSMOE_INLINE void solve_transposed(const Lane<W>* L, const Lane<W>* y, int p, Lane<W>* phi) {
-  for (int i = p - 1; i >= 0; --i) {
-    Lane<W> s = y[i];
-    for (int k = i + 1; k < p; ++k) s -= L[packed_index(k, i)] * phi[k];
-    phi[i] = s * L[packed_index(i, i)];
-  }
-}
 }  // namespace detail
 
 /// The two halves of a block draw from N(Q^-1 h, scale^2 Q^-1), for a scale that depends on the first: Q = A + diag(D)
@@ -56,7 +48,7 @@ inline void gaussian_draw_factored(int p, Lane<W>* work, Lane<W> scale, Generato
     if (i % 2 == 0) normal_pair<W>(rng, mask, z[0], z[1]);
     y[i] += scale * z[i % 2];
   }
-  detail::solve_transposed<W>(L, y, p, phi);
+  solve_transposed<W>(L, y, p, phi);
 }
 
 /// Block draw: both halves with scale 1.
@@ -72,7 +64,7 @@ template <int W>
 inline Lane<W> gaussian_solve(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work, Lane<W>* phi) {
   Lane<W>*L = work, *y = work + packed_size(p);
   detail::factor_and_solve<W>(A, D, h, p, L, y);
-  detail::solve_transposed<W>(L, y, p, phi);
+  solve_transposed<W>(L, y, p, phi);
   Lane<W> log_det(0.0);
   for (int i = 0; i < p; ++i) log_det -= 2.0 * log(L[packed_index(i, i)]);
   return log_det;

@@ -1,13 +1,12 @@
-"""Learning, state and persistence: what every online mixture of experts shares.
+"""Learning and state: what every online mixture of experts shares.
 
 A class for another kind of target (classes, counts) supplies its parameters and predictions; rows,
-warm-up, chunking, all-or-nothing calls and model files are here.
+warm-up, chunking and all-or-nothing calls are here.
 """
 
 from __future__ import annotations
 
 import numbers
-import os
 import sys
 import time
 import warnings
@@ -21,18 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._core_protocol import Engine, FloatArray
-from ._errors import CheckpointError, NotFittedError
+from ._errors import NotFittedError
 from ._gate_report import GateInclusion
 from ._islands import IslandsDisagreeWarning, disagreement, evidence_error
 from ._learning import advance, begin, log_evidence, scatter, warmed_up
-from ._parameters import ParameterMixin, same_value
-from ._persistence import model_to_parts, restore_parts
+from ._parameters import same_value
+from ._persistence import ModelFileMixin
 from ._scaling import Scaling
 from ._state import STRUCTURAL_PARAMETERS, LearnedState, resolve_n_jobs
 from ._summary import summarise
 from ._targets import Target
 from ._validation import Rows, read_features, read_rows
-from .checkpoint import pack, unpack, write_atomically
 from .forecast import Forecast, StreamForecast
 
 __all__ = ["OnlineMixture"]
@@ -40,7 +38,7 @@ __all__ = ["OnlineMixture"]
 Self = TypeVar("Self", bound="OnlineMixture")
 
 
-class OnlineMixture(ParameterMixin, ABC):
+class OnlineMixture(ModelFileMixin, ABC):
     """A Bayesian mixture of experts that learns row by row."""
 
     n_experts: Any
@@ -510,63 +508,6 @@ class OnlineMixture(ParameterMixin, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._state is not None and self._state.n_learned > 0
-
-    # ------------------------------------------------------------------ model files
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a file, atomically: a crash leaves the old file or the new one.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write; ``hsmoe.load`` reads it.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        TypeError
-            If a parameter is something a model file cannot hold.
-        """
-        write_atomically(path, self.to_bytes())
-
-    def to_bytes(self) -> bytes:
-        """Return the model as bytes, without pickle; the same model gives the same bytes."""
-        return pack(*model_to_parts(self))
-
-    @classmethod
-    def from_bytes(cls: type[Self], data: bytes) -> Self:
-        """Return the model that :meth:`to_bytes` wrote.
-
-        Raises
-        ------
-        CheckpointError
-            If the bytes are truncated, damaged, foreign, or of a newer format.
-        """
-        return cls._from_checkpoint(*unpack(data), source="the model")
-
-    @classmethod
-    def _from_checkpoint(
-        cls: type[Self], metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], source: str
-    ) -> Self:
-        if metadata.get("class") != cls.__name__:
-            raise CheckpointError(
-                f"{source} holds a {metadata.get('class')!r}, not a {cls.__name__}; use "
-                "hsmoe.load, which finds the class itself"
-            )
-        parameters, state = restore_parts(metadata, arrays, source, cls._kind)
-        try:
-            model = cls(**parameters)
-        except TypeError as error:
-            raise CheckpointError(f"{source} is damaged ({error}); copy it again") from error
-        model._state = state
-        return model
-
-    def __getstate__(self) -> dict[str, bytes]:
-        return {"checkpoint": self.to_bytes()}
-
-    def __setstate__(self, state: dict[str, bytes]) -> None:
-        self.__dict__.update(vars(self.from_bytes(state["checkpoint"])))
 
 
 def _report(state: LearnedState, rows: Rows, seconds: float) -> str:

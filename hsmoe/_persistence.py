@@ -1,28 +1,91 @@
-"""Between a model and the metadata and arrays of its file."""
+"""Model files: what of a model goes into one, and the methods that write and read it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import CheckpointError
+from ._parameters import ParameterMixin
 from ._scaling import Scaling
 from ._state import LearnedState, Settings
 from ._targets import ClassTarget, CountTarget, RealTarget, Target, class_labels
 from ._version import __version__
-from .checkpoint import decode_value, encode_value
+from .checkpoint import decode_value, encode_value, pack, unpack, write_atomically
 
-if TYPE_CHECKING:
-    from ._base import OnlineMixture
+__all__ = ["ModelFileMixin"]
 
-__all__ = ["model_to_parts", "restore_parts"]
+Self = TypeVar("Self", bound="ModelFileMixin")
 
 _ENGINE = "engine/"
 
 
-def model_to_parts(model: OnlineMixture) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+class ModelFileMixin(ParameterMixin):
+    """A model that is saved and loaded, whole, without pickle."""
+
+    _kind: ClassVar[str]  # of the target
+    _state: LearnedState | None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file, atomically: a crash leaves the old file or the new one.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write; ``hsmoe.load`` reads it.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        TypeError
+            If a parameter is something a model file cannot hold.
+        """
+        write_atomically(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the model as bytes, without pickle; the same model gives the same bytes."""
+        return pack(*model_to_parts(self))
+
+    @classmethod
+    def from_bytes(cls: type[Self], data: bytes) -> Self:
+        """Return the model that :meth:`to_bytes` wrote.
+
+        Raises
+        ------
+        CheckpointError
+            If the bytes are truncated, damaged, foreign, or of a newer format.
+        """
+        return cls._from_checkpoint(*unpack(data), source="the model")
+
+    @classmethod
+    def _from_checkpoint(
+        cls: type[Self], metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], source: str
+    ) -> Self:
+        if metadata.get("class") != cls.__name__:
+            raise CheckpointError(
+                f"{source} holds a {metadata.get('class')!r}, not a {cls.__name__}; use "
+                "hsmoe.load, which finds the class itself"
+            )
+        parameters, state = restore_parts(metadata, arrays, source, cls._kind)
+        try:
+            model = cls(**parameters)
+        except TypeError as error:
+            raise CheckpointError(f"{source} is damaged ({error}); copy it again") from error
+        model._state = state
+        return model
+
+    def __getstate__(self) -> dict[str, bytes]:
+        return {"checkpoint": self.to_bytes()}
+
+    def __setstate__(self, state: dict[str, bytes]) -> None:
+        self.__dict__.update(vars(self.from_bytes(state["checkpoint"])))
+
+
+def model_to_parts(model: ModelFileMixin) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return a model as JSON-ready metadata and plain arrays."""
     metadata: dict[str, Any] = {
         "class": type(model).__name__,

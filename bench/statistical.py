@@ -10,7 +10,7 @@ Each study prints a table in Markdown, with the settings and the time of a run:
 
 ``modes``, ``long`` and ``drift`` make their data here, from fixed seeds, with known truth;
 ``streams`` reads real data (see ``real_streams.py``).  Runs are spread over processes (``--jobs``);
-times are those of a run on one thread beside the others.
+times are the processor time of a run on one thread.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ class Run:
     late_score: float  # of the second half of the rows
     crps: float
     coverage: tuple[float, ...]  # of the central 50, 90 and 99% intervals, in per cent
-    seconds: float
+    seconds: float  # of processor time
 
 
 def one_run(job: tuple[Stream, dict[str, Any], int, bool]) -> Run:
     stream, settings, seed, crps = job
-    began = time.perf_counter()
+    began = time.process_time()
     model = hsmoe.HSMoERegressor(**{"standardize": False, **settings}, random_state=seed)
     forecast = model.prequential(stream.X, stream.y, crps=crps)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     scored = slice(stream.warmup, None)
     off_centre = np.abs(forecast.cdf[scored] - 0.5)
     return Run(

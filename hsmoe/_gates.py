@@ -16,14 +16,11 @@ import numpy as np
 
 from ._checks import check_integer
 from ._core_protocol import IntArray
-from ._trees import GateTree, expert_number, gate_tree, tree_of
+from ._trees import NODE_KINDS, GateTree, NodeBounds, gate_tree, nested_nodes, tree_of, unknown_kind
 
 __all__ = ["Gate", "GateNodes", "resolve_gate"]
 
-_KINDS = ("softmax", "laplace", "logistic")
 _FLAT = ("softmax", "laplace")
-# Deeper hierarchies of (kind, children) are refused: a hierarchy of named nodes is written by hand.
-_DEEPEST = 100
 
 _WANTED = (
     "it must be 'comb', 'balanced', 'softmax', 'laplace', nested lists of expert numbers such as "
@@ -36,7 +33,7 @@ _WANTED = (
 class GateNodes:
     """A tree of nodes of any kind, in preorder."""
 
-    nodes: tuple[tuple[str, tuple[int, ...]], ...]  # kind, bounds of its children's leaves
+    nodes: tuple[NodeBounds, ...]  # kind, bounds of its children's leaves
     leaves: IntArray  # (K,)
 
     needs_rows = True  # learns in scans of the retained rows
@@ -102,36 +99,18 @@ def resolve_gate(gate: Any, n_experts: int) -> Gate:
         if n_experts == 1:
             return gate_tree("comb", 1)
         return GateNodes(((gate, tuple(range(n_experts + 1))),), np.arange(n_experts))
-    if not isinstance(gate, Sequence):
+    if not isinstance(gate, Sequence) or isinstance(gate, bytes):
         raise ValueError(f"gate is {gate!r}; {_WANTED}")
+    if n_experts == 1 and len(gate) == 2 and gate[0] in NODE_KINDS and list(gate[1]) == [0]:
+        return gate_tree("comb", 1)
     if len(gate) == 3 and all(isinstance(entry, str) for entry in gate[:2]):
         gate = _two_levels(gate, n_experts)
-    elif not _names_a_kind(gate):
-        return gate_tree(gate, n_experts)
-    nodes: list[tuple[str, tuple[int, ...]]] = []
-    leaves: list[int] = []
-    _walk(gate, gate, n_experts, nodes, leaves, 0)
-    absent = sorted(set(range(n_experts)) - set(leaves))
-    if absent:
-        raise ValueError(
-            f"gate does not name expert {absent[0]}; with n_experts={n_experts} each of "
-            f"0..{n_experts - 1} must appear exactly once"
-        )
+    elif n_experts == 1:
+        return gate_tree(gate, 1)
+    nodes, leaves = nested_nodes(gate, n_experts)
     if all(kind == "logistic" for kind, _ in nodes):
         return tree_of(((b[0], b[1], b[2]) for _, b in nodes), leaves)
     return GateNodes(tuple(nodes), np.array(leaves, dtype=np.int64))
-
-
-def _names_a_kind(gate: Sequence[Any]) -> bool:
-    """Tell whether a specification holds a string anywhere; without recursion, it may be deep."""
-    todo: list[Sequence[Any]] = [gate]
-    while todo:
-        for entry in todo.pop():
-            if isinstance(entry, str):
-                return True
-            if isinstance(entry, Sequence):
-                todo.append(entry)
-    return False
 
 
 def _two_levels(gate: Sequence[Any], n_experts: int) -> tuple[str, list[Any]]:
@@ -153,55 +132,6 @@ def _two_levels(gate: Sequence[Any], n_experts: int) -> tuple[str, list[Any]]:
         group = list(range(first, first + count))
         children.append(group[0] if count == 1 else (lower, group))
         first += count
-    if lower not in _KINDS:
-        raise ValueError(_unknown(lower, gate))
+    if lower not in NODE_KINDS:
+        raise ValueError(unknown_kind(lower, gate))
     return top, children
-
-
-def _unknown(kind: Any, gate: Any) -> str:
-    return (
-        f"gate is {gate!r}, with a node of kind {kind!r}; nodes are 'softmax', 'laplace' or "
-        "'logistic'"
-    )
-
-
-def _walk(
-    entry: Any,
-    gate: Any,
-    n_experts: int,
-    nodes: list[tuple[str, tuple[int, ...]]],
-    leaves: list[int],
-    depth: int,
-) -> None:
-    """Append the nodes and the leaves of one entry of a specification, in preorder."""
-    if depth > _DEEPEST:
-        raise ValueError(f"gate is nested deeper than {_DEEPEST} levels; write a flatter gate")
-    if isinstance(entry, str) or not isinstance(entry, Sequence):
-        leaves.append(expert_number(entry, n_experts, leaves))
-        return
-    if len(entry) and isinstance(entry[0], str):
-        if entry[0] not in _KINDS:
-            raise ValueError(_unknown(entry[0], gate))
-        if len(entry) != 2 or isinstance(entry[1], str) or not isinstance(entry[1], Sequence):
-            raise ValueError(
-                f"gate contains {entry!r}; a node is a pair (kind, children) such as "
-                "('softmax', [0, 1, 2])"
-            )
-        kind, children = entry[0], list(entry[1])
-    else:  # nested lists are combs of logistic splits
-        kind, children = "logistic", list(entry)
-        if len(children) > 2:
-            children = [children[0], children[1:]]
-    if len(children) < 2 or (kind == "logistic" and len(children) != 2):
-        wanted = "two" if kind == "logistic" else "at least two"
-        raise ValueError(
-            f"gate contains a {kind} node with {len(children)} children, {entry!r}; it must have "
-            f"{wanted}"
-        )
-    place = len(nodes)
-    nodes.append((kind, ()))
-    bounds = [len(leaves)]
-    for child in children:
-        _walk(child, gate, n_experts, nodes, leaves, depth + 1)
-        bounds.append(len(leaves))
-    nodes[place] = (kind, tuple(bounds))

@@ -13,6 +13,7 @@ from ._parameters import ParameterMixin
 from ._scaling import Scaling
 from ._state import LearnedState, Settings
 from ._targets import ClassTarget, CountTarget, RealTarget, Target, class_labels
+from ._tuning import Tuning
 from ._version import __version__
 from .checkpoint import decode_value, encode_value, pack, unpack, write_atomically
 
@@ -98,6 +99,7 @@ def model_to_parts(model: ModelFileMixin) -> tuple[dict[str, Any], dict[str, NDA
         return metadata, {}
     metadata["state"] = {
         "parameters": _encode_all(state.settings.parameters),
+        "tuning": state.settings.tuning.to_stored(),
         "seeds": encode_value(state.seeds, "random_state"),
         "names": None if state.names is None else list(state.names),
         "n_features": state.n_features,
@@ -160,7 +162,9 @@ def _restore_state(
     stored: dict[str, Any], arrays: dict[str, NDArray[Any]], kind: str
 ) -> LearnedState:
     settings = Settings.resolve(
-        {name: decode_value(value) for name, value in stored["parameters"].items()}, kind
+        {name: decode_value(value) for name, value in stored["parameters"].items()},
+        kind,
+        Tuning.from_stored(stored["tuning"]),
     )
     target = _restore_target(stored, kind)
     names = stored["names"]

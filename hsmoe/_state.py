@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from ._priors import GatePrior, resolve_gate_prior
 from ._scaling import Scaling
 from ._seeding import engine_seeds
 from ._targets import Target
+from ._tuning import TUNING, Tuning
 from ._validation import column_names, select_columns
 
 __all__ = ["STRUCTURAL_PARAMETERS", "LearnedState", "Settings", "resolve_n_jobs"]
@@ -49,38 +50,6 @@ _ABSENT_IN_OLD_FILES = {"inference": "particles"}
 _AUTO_WARMUP_ROWS_PER_FEATURE = 10
 _AUTO_WARMUP_BOUNDS = (50, 1000)
 
-# phi is refreshed coordinate by coordinate after each row: O(p^2), no factorisation.
-_PHI_KERNEL = "sweep"
-
-# A rejuvenation scans the retained rows at least once, and while rows are few as often as it takes
-# to visit this many: early allocations decide which mode a run ends in.
-_SCAN_ROWS = 500
-
-# Scans of a variational approximation at a time.
-_VARIATIONAL_SCANS = 4
-
-# While there are at most this many rows a rejuvenation also proposes that two experts change their
-# places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
-_EXCHANGE_ROWS = 250
-
-# So many particles of an island also propose that an expert with little to do becomes the twin of
-# another when there are so many rows, in proportion if fewer: an island without a
-# twin that pays loses that much a row, for ever, but with few rows a twin hardly ever pays.
-_RELOCATIONS = 48
-_RELOCATION_ROWS = 4000
-
-# Two thirds of the variance of the log evidence come from the first rows, where more particles cost
-# little: an island has five times as many at first, but no more than so many for that reason.  It
-# keeps them for 2 * retain rows, where that is between these bounds.
-_EARLY_ROWS = (1000, 4000)
-_EARLY_FACTOR = 5
-_EARLY_PARTICLES = 640
-
-# forgetting="auto": the islands take these rates in turn; once they differ in what they have
-# forgotten, the evidence of about the last 100 rows pools them.
-_AUTO_RATES = (0.999, 0.99, 1.0, 0.995)
-_AUTO_POOL_MEMORY = 0.99
-
 
 def resolve_n_jobs(n_jobs: Any) -> int:
     """Return the number of threads an ``n_jobs`` parameter asks for."""
@@ -99,12 +68,14 @@ def resolve_n_jobs(n_jobs: Any) -> int:
         ) from None
 
 
-def resolve_forgetting(forgetting: Any, retain: Any, n_islands: int) -> tuple[float, ...]:
+def resolve_forgetting(
+    forgetting: Any, retain: Any, n_islands: int, auto_rates: Sequence[float]
+) -> tuple[float, ...]:
     """Return the rate of each island: the share of the frozen statistics kept a row."""
     if isinstance(forgetting, str) and forgetting == "auto":
         if retain is None or retain == 0:  # nothing is ever frozen that could be forgotten
             return (1.0,) * n_islands
-        rates = tuple(_AUTO_RATES[r % len(_AUTO_RATES)] for r in range(n_islands))
+        rates = tuple(auto_rates[r % len(auto_rates)] for r in range(n_islands))
     else:
         try:
             rates = (check_number("forgetting", forgetting, 0.5, 1.0, closed=True),) * n_islands
@@ -166,14 +137,18 @@ class Settings:
     forgetting: tuple[float, ...]  # by island
     n_warmup: int | None  # None: "auto"
     variational: Variational | None  # None: particles
+    tuning: Tuning
 
     @classmethod
-    def resolve(cls, parameters: Mapping[str, Any], kind: str) -> Settings:
-        """Validate parameters for targets of a kind.
+    def resolve(
+        cls, parameters: Mapping[str, Any], kind: str, tuning: Tuning | None = None
+    ) -> Settings:
+        """Validate parameters for targets of a kind; tuning: that of new models unless given.
 
         Raises ValueError naming the first that cannot be used.
         """
         parameters = {**_ABSENT_IN_OLD_FILES, **parameters}
+        tuning = TUNING if tuning is None else tuning
         given = {name: copy.deepcopy(parameters[name]) for name in STRUCTURAL_PARAMETERS}
         n_experts = check_integer("n_experts", given["n_experts"], 1)
         n_warmup = given["n_warmup"]
@@ -211,9 +186,12 @@ class Settings:
                 "ess_threshold", given["ess_threshold"], 0.0, 1.0, closed=True
             ),
             retain=retain,
-            forgetting=resolve_forgetting(given["forgetting"], retain, n_islands),
+            forgetting=resolve_forgetting(
+                given["forgetting"], retain, n_islands, tuning.auto_rates
+            ),
             n_warmup=n_warmup,
             variational=variational,
+            tuning=tuning,
         )
 
     @property
@@ -223,7 +201,7 @@ class Settings:
     @property
     def pool_memory(self) -> float:
         """How fast the evidence fades that pools the islands; replicates are pooled by all."""
-        return 1.0 if len(set(self.forgetting)) == 1 else _AUTO_POOL_MEMORY
+        return 1.0 if len(set(self.forgetting)) == 1 else self.tuning.auto_pool_memory
 
     def replicates(self, n_rows: int) -> bool:
         """Tell whether, after so many rows, the islands differ by nothing but their seeds.
@@ -239,14 +217,14 @@ class Settings:
         """Particles of an island that has seen few rows; plain particle learning has no more."""
         if self.retain == 0 or self.variational:
             return self.n_particles
-        enough = max(self.n_particles, _EARLY_PARTICLES)
-        return min(_EARLY_FACTOR * self.n_particles, enough)
+        enough = max(self.n_particles, self.tuning.early_particles)
+        return min(self.tuning.early_factor * self.n_particles, enough)
 
     @property
     def early_rows(self) -> int:
         """Rows after which an island is thinned to ``n_particles``."""
-        least, most = _EARLY_ROWS
-        return max(least, min(2 * (self.retain or 0), most))
+        most = min(2 * (self.retain or 0), self.tuning.most_early_rows)
+        return max(self.tuning.least_early_rows, most)
 
     def warmup_rows(self, n_features: int) -> int:
         """Return how many rows fix the standardisation when rows arrive one by one."""
@@ -296,7 +274,7 @@ class LearnedState:
 
     def new_engine(self, scaling: Scaling) -> Engine:
         """Return an engine that has seen no row, for rows scaled so."""
-        settings = self.settings
+        settings, tuning = self.settings, self.settings.tuning
         return core.Engine(
             n_experts=settings.n_experts,
             n_particles=settings.n_particles,
@@ -308,13 +286,13 @@ class LearnedState:
             laplace_node=settings.gate_prior.laplace_node(),
             expert=self.target.to_core(settings.expert, scaling),
             ess_threshold=settings.ess_threshold,
-            phi_kernel=_PHI_KERNEL,
+            phi_kernel=tuning.phi_kernel,
             retain=-1 if settings.retain is None else settings.retain,
-            n_scans=_VARIATIONAL_SCANS if settings.variational else 1,
-            scan_rows=0 if settings.variational else _SCAN_ROWS,
-            exchange_rows=_EXCHANGE_ROWS,
-            relocations=_RELOCATIONS,
-            relocation_rows=_RELOCATION_ROWS,
+            n_scans=tuning.variational_scans if settings.variational else 1,
+            scan_rows=0 if settings.variational else tuning.scan_rows,
+            exchange_rows=tuning.exchange_rows,
+            relocations=tuning.relocations,
+            relocation_rows=tuning.relocation_rows,
             early_particles=settings.early_particles,
             early_rows=settings.early_rows,
             forgetting=np.array(settings.forgetting),

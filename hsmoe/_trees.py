@@ -10,13 +10,27 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ._core_protocol import IntArray
 
-__all__ = ["GateTree", "expert_number", "gate_tree", "tree_of"]
+__all__ = [
+    "NODE_KINDS",
+    "GateTree",
+    "NodeBounds",
+    "gate_tree",
+    "nested_nodes",
+    "tree_of",
+    "unknown_kind",
+]
+
+# Deeper specifications are refused: to copy and to store one takes recursion.
+DEEPEST = 100
+NODE_KINDS = ("softmax", "laplace", "logistic")
+NodeBounds = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,10 @@ def gate_tree(gate: Any, n_experts: int) -> GateTree:
         )
     if n_experts == 1 and list(gate) == [0]:
         return tree_of((), (0,))
-    return _nested_tree(gate, n_experts)
+    nodes, leaves = nested_nodes(gate, n_experts)
+    if any(kind != "logistic" for kind, _ in nodes):
+        raise ValueError(f"gate is {gate!r}; its nodes must all be logistic splits")
+    return tree_of(((b[0], b[1], b[2]) for _, b in nodes), leaves)
 
 
 def tree_of(splits: Iterable[tuple[int, int, int]], leaves: Iterable[int]) -> GateTree:
@@ -110,44 +127,96 @@ def _balanced_splits(n_experts: int) -> list[tuple[int, int, int]]:
     return splits
 
 
-def _nested_tree(gate: Sequence[Any], n_experts: int) -> GateTree:
-    """Walk nested lists without recursion: a comb written as pairs may be deeper than the stack."""
+def nested_nodes(gate: Sequence[Any], n_experts: int) -> tuple[list[NodeBounds], list[int]]:
+    """Return the nodes that nested lists and pairs (kind, children) describe, and their leaves.
+
+    Parameters
+    ----------
+    gate : sequence
+        A list is a comb of logistic splits over its entries; a pair ``(kind, children)`` is one
+        node.  Entries and children are expert numbers, lists and pairs.
+    n_experts : int
+        Number of experts K; each of ``0..K-1`` must be named once.
+
+    Returns
+    -------
+    nodes : list of (kind, bounds)
+        In preorder; child ``c`` of a node has the leaf positions ``bounds[c]..bounds[c+1]-1``.
+    leaves : list of int
+        The expert at each position.
+    """
+    # Each open node with its children, the number of the next one and the leaf positions where
+    # children began.
+    nodes: list[NodeBounds] = []
     leaves: list[int] = []
-    splits: list[tuple[int, int, int]] = []
-    # Each open list with the number of its next entry and the leaf positions where entries began.
-    opened: list[tuple[Sequence[Any], int, list[int]]] = [(gate, 0, [0])]
+    kind, children = _node(gate, gate)
+    opened: list[tuple[str | None, Sequence[Any], int, list[int]]] = [(kind, children, 0, [0])]
     while opened:
-        group, index, bounds = opened.pop()
-        if len(group) < 2:
-            raise ValueError(
-                f"gate contains the list {list(group)!r} of {len(group)} entries; each list must "
-                "have at least two, as it stands for a split"
-            )
-        if index == len(group):
+        kind, children, index, bounds = opened.pop()
+        if index == len(children):
             last = bounds[-1]
-            splits += [(bounds[i], bounds[i + 1], last) for i in range(len(group) - 1)]
+            if kind is None:
+                nodes += [("logistic", (b, c, last)) for b, c in pairwise(bounds[:-1])]
+            else:
+                nodes.append((kind, tuple(bounds)))
             if opened:
-                opened[-1][2].append(last)
+                opened[-1][3].append(last)
             continue
-        opened.append((group, index + 1, bounds))
-        entry = group[index]
-        if isinstance(entry, Sequence) and not isinstance(entry, str):
-            if len(opened) >= n_experts:
+        opened.append((kind, children, index + 1, bounds))
+        entry = children[index]
+        if isinstance(entry, Sequence) and not isinstance(entry, str | bytes):
+            if len(opened) >= DEEPEST:
                 raise ValueError(
-                    f"gate is nested deeper than {n_experts} experts allow; each split must "
-                    "have experts on both sides"
+                    f"gate is nested deeper than {DEEPEST} levels; write a flatter gate (a comb "
+                    "over many experts is gate='comb', or one list of them)"
                 )
-            opened.append((entry, 0, [len(leaves)]))
-            continue
-        leaves.append(expert_number(entry, n_experts, leaves))
-        bounds.append(len(leaves))
+            opened.append((*_node(entry, gate), 0, [len(leaves)]))
+        else:
+            leaves.append(expert_number(entry, n_experts, leaves))
+            bounds.append(len(leaves))
     absent = sorted(set(range(n_experts)) - set(leaves))
     if absent:
         raise ValueError(
             f"gate does not name expert {absent[0]}; with n_experts={n_experts} each of "
             f"0..{n_experts - 1} must appear exactly once"
         )
-    return tree_of(splits, leaves)
+    # Among nested intervals preorder is: earlier start first, and the wider one first on a tie.
+    return sorted(nodes, key=lambda node: (node[1][0], -node[1][-1])), leaves
+
+
+def _node(entry: Sequence[Any], gate: Any) -> tuple[str | None, Sequence[Any]]:
+    """Return the kind (None: a comb) and the children of a list or pair of a specification."""
+    if len(entry) and isinstance(entry[0], str):
+        kind = entry[0]
+        if kind not in NODE_KINDS:
+            raise ValueError(unknown_kind(kind, gate))
+        children = entry[1] if len(entry) == 2 else None
+        if isinstance(children, str | bytes) or not isinstance(children, Sequence):
+            raise ValueError(
+                f"gate contains {entry!r}; a node is a pair (kind, children) such as "
+                "('softmax', [0, 1, 2])"
+            )
+        wanted = "two" if kind == "logistic" else "at least two"
+        if len(children) < 2 or (kind == "logistic" and len(children) != 2):
+            raise ValueError(
+                f"gate contains a {kind} node with {len(children)} children, {entry!r}; it must "
+                f"have {wanted}"
+            )
+        return kind, children
+    if len(entry) < 2:
+        raise ValueError(
+            f"gate contains the list {list(entry)!r} of {len(entry)} entries; each list must "
+            "have at least two, as it stands for a split"
+        )
+    return None, entry
+
+
+def unknown_kind(kind: Any, gate: Any) -> str:
+    """Return what to say of a node of a kind that there is not."""
+    return (
+        f"gate is {gate!r}, with a node of kind {kind!r}; nodes are 'softmax', 'laplace' or "
+        "'logistic'"
+    )
 
 
 def expert_number(entry: Any, n_experts: int, seen: Sequence[int]) -> int:

@@ -38,7 +38,7 @@ class HSMoERegressor(OnlineMixture):
         data do not ask for stay nearly empty.
     n_particles : int
         Particles of each island.  More particles: less Monte Carlo error, more time.  The first
-        rows decide most: an island has five times as many, or 640 if that is less (but never
+        rows decide most: an island has seven times as many, or 896 if that is less (but never
         fewer than ``n_particles``), for the first ``2 * retain`` rows, but for at least 1,000 and
         at most 4,000; for the first 1,000 with ``retain=None``, and not with ``retain=0``.
     n_islands : int

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy import stats
 
 import hsmoe
 from hsmoe import HSMoERegressor, _state
+from hsmoe._tuning import TUNING
 from hsmoe.checkpoint import pack, unpack
 
 arviz = None
@@ -34,7 +36,7 @@ OLD = arviz.__version__.startswith("0.")
 def one_size():
     """As many particles in the first rows as later."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_state, "_EARLY_FACTOR", 1)
+        patch.setattr(_state, "TUNING", replace(TUNING, early_factor=1))
         yield
 
 

@@ -5,6 +5,7 @@ import re
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from one_island import ONE_ISLAND
 
 import hsmoe
 from hsmoe import HSMoERegressor, _state
+from hsmoe._tuning import TUNING
 
 NAMES = ["a", "b", "c"]
 
@@ -304,9 +306,8 @@ def test_a_failed_call_does_not_advance_the_generator(two_regimes):
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "prequential"])
 def test_ctrl_c_leaves_the_model_as_it_was(method, monkeypatch):
-    monkeypatch.setattr(
-        _state, "_EARLY_ROWS", (105, 105)
-    )  # the thinning of the cloud is undone too
+    # The thinning of the cloud is undone too.
+    monkeypatch.setattr(_state, "TUNING", replace(TUNING, least_early_rows=105))
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200_000, 4))
     y = X[:, 0] + rng.normal(size=len(X))

@@ -64,7 +64,7 @@ def test_a_log_that_cannot_be(two_regimes):
         "sweep_n_scans": 0,
         "sweep_n_rows": -1,
         "resampling_row": -1,
-        "resampling_unique": 81,  # five times 16 at first
+        "resampling_unique": 113,  # seven times 16 at first
     }.items():
         changed = dict(arrays)
         column = arrays[f"engine/{name}"].copy()

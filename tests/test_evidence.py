@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import oracles
 import pytest
@@ -10,6 +12,7 @@ from one_island import ONE_ISLAND
 
 import hsmoe
 from hsmoe import _state
+from hsmoe._tuning import TUNING
 
 
 def _stream(n, d, seed):
@@ -23,7 +26,7 @@ def _model(**parameters):
     settings = dict(
         **ONE_ISLAND,
         n_experts=2,
-        n_particles=40,  # five times as many at first
+        n_particles=40,  # seven times as many at first
         standardize=False,
         expert=hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0),
     )
@@ -70,7 +73,8 @@ def test_mean_evidence_equals_the_sum_over_all_allocations(
 
     With the same particles all along, and with a cloud that is thinned after four rows.
     """
-    monkeypatch.setattr(_state, "_EARLY_ROWS", (early_rows, early_rows))
+    changed = replace(TUNING, least_early_rows=early_rows, most_early_rows=early_rows)
+    monkeypatch.setattr(_state, "TUNING", changed)
     X, y = _stream(n, 1, seed=n)
     design = np.c_[np.ones(n), X]
     exact = oracles.enumerated_log_evidence(

@@ -193,7 +193,7 @@ def test_mean_evidence_equals_the_sum_over_all_allocations(case, retain):
         model = estimator(
             **ONE_ISLAND,
             n_experts=2,
-            n_particles=200 if retain == 0 else 50,  # five times as many at first if retained
+            n_particles=200 if retain == 0 else 50,  # seven times as many at first if retained
             gate_prior=hsmoe.NormalPrior(scale=1.0),
             expert=expert,
             expert_features=[] if constant else None,

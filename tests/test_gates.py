@@ -89,10 +89,17 @@ def test_other_gates_are_refused_by_name(gate, message):
 
 def test_too_deep():
     gate = 0
-    for k in range(1, 400):
+    for k in range(1, 101):
         gate = ("softmax", [gate, k])
+    assert len(resolve_gate(gate, 101).nodes) == 100
     with pytest.raises(ValueError, match="nested deeper"):
-        resolve_gate(gate, 400)
+        resolve_gate(("softmax", [gate, 101]), 102)
+
+
+def test_one_expert_under_a_node():
+    assert resolve_gate(("softmax", [0]), 1).leaves.tolist() == [0]
+    with pytest.raises(ValueError, match="gate"):
+        resolve_gate(b"softmax", 3)
 
 
 @pytest.mark.parametrize("gate", ["softmax", "laplace", ("softmax", "laplace", [1, 2])], ids=str)

@@ -52,11 +52,15 @@ def test_nested_lists():
     assert gate_tree([0, [1, [2]], 3][:1], 1).leaves.tolist() == [0]
 
 
-def test_a_deep_comb_of_pairs():
-    n_experts = 3000
+@pytest.mark.parametrize("n_experts", [101, 102, 3000])
+def test_a_deep_comb_of_pairs(n_experts):
     gate = [n_experts - 2, n_experts - 1]
     for k in range(n_experts - 3, -1, -1):
         gate = [k, gate]
+    if n_experts > 101:
+        with pytest.raises(ValueError, match="deeper than 100 levels"):
+            gate_tree(gate, n_experts)
+        return
     assert gate_tree(gate, n_experts).nodes.tolist() == gate_tree("comb", n_experts).nodes.tolist()
 
 

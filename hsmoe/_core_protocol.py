@@ -123,6 +123,7 @@ class EngineFactory(Protocol):
         exchange_rows: int,
         relocations: int,
         relocation_rows: int,
+        open_rows: int,
         early_particles: int = 0,
         early_rows: int = 0,
         forgetting: FloatArray,

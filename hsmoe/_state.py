@@ -210,7 +210,7 @@ class Settings:
         """
         if self.variational:
             return False
-        return self.pool_memory == 1.0 or (self.retain is not None and n_rows < 2 * self.retain)
+        return self.pool_memory == 1.0 or self.retain is None or n_rows < self.open_rows
 
     @property
     def early_particles(self) -> int:
@@ -225,6 +225,12 @@ class Settings:
         """Rows after which an island is thinned to ``n_particles``."""
         most = min(2 * (self.retain or 0), self.tuning.most_early_rows)
         return max(self.tuning.least_early_rows, most)
+
+    @property
+    def open_rows(self) -> int:
+        """Number of rows before there are which none freezes."""
+        retain = self.retain or 0
+        return max(2 * retain, min(4 * retain, self.tuning.open_rows))
 
     def warmup_rows(self, n_features: int) -> int:
         """Return how many rows fix the standardisation when rows arrive one by one."""
@@ -293,6 +299,7 @@ class LearnedState:
             exchange_rows=tuning.exchange_rows,
             relocations=tuning.relocations,
             relocation_rows=tuning.relocation_rows,
+            open_rows=settings.open_rows,
             early_particles=settings.early_particles,
             early_rows=settings.early_rows,
             forgetting=np.array(settings.forgetting),

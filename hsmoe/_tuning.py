@@ -14,6 +14,8 @@ from ._checks import check_integer, check_number
 
 __all__ = ["TUNING", "Tuning"]
 
+_MAY_BE_ZERO = {"scan_rows", "exchange_rows", "relocations", "open_rows", "least_early_rows"}
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -38,6 +40,10 @@ class Tuning:
     # pays loses that much a row, for ever, but with few rows a twin hardly ever pays.
     relocations: int = 48
     relocation_rows: int = 2000
+
+    # The first rows freeze together: when there are twice as many as the model retains and, as far
+    # as four times as many go, at least so many.  Until then experts can still be rearranged.
+    open_rows: int = 2000
 
     # Two thirds of the variance of the log evidence come from the first rows, where more particles
     # cost little: an island has so many times as many at first, but no more than so many for that
@@ -76,7 +82,9 @@ class Tuning:
             elif name == "auto_pool_memory":
                 values[name] = _rate(name, value)
             else:
-                values[name] = check_integer(f"tuning: {name}", value, 0 if "rows" in name else 1)
+                values[name] = check_integer(
+                    f"tuning: {name}", value, 0 if name in _MAY_BE_ZERO else 1
+                )
         if values["early_factor"] > 16:  # memory that the file does not justify
             raise ValueError(f"tuning: early_factor is {values['early_factor']}")
         return cls(**values)

@@ -1,10 +1,14 @@
 """Islands: what their spread says, and how islands that forget at different rates are pooled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import hsmoe
+from hsmoe import _state
 from hsmoe._islands import disagreement, evidence_error
+from hsmoe._tuning import TUNING
 
 
 def test_standard_error_by_hand():
@@ -120,21 +124,29 @@ def test_auto_is_no_forgetting_where_nothing_freezes(retain, two_regimes):
 
 
 @pytest.mark.parametrize("ess_threshold", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("retain", [1, 25, 60])
-def test_nothing_freezes_before_twice_the_retained_rows(retain, ess_threshold, two_regimes):
+@pytest.mark.parametrize(
+    ("retain", "open_rows", "first"), [(1, 2000, 4), (25, 2000, 100), (25, 60, 60), (25, 0, 50)]
+)
+def test_the_first_rows_freeze_late_and_together(
+    retain, open_rows, first, ess_threshold, two_regimes, monkeypatch
+):
+    """At 4 * retain rows, but no later than at open_rows, and not before 2 * retain."""
+    monkeypatch.setattr(_state, "TUNING", replace(TUNING, open_rows=open_rows))
     X, y = two_regimes
     model = hsmoe.HSMoERegressor(
         2, 16, n_islands=2, retain=retain, ess_threshold=ess_threshold, standardize=False
     )
-    first = 2 * retain
     for i in range(first):
         model.partial_fit(X[i : i + 1], y[i : i + 1])
         frozen = engine_state(model)["frozen_until"]
-        assert (frozen == (retain if i + 1 == first else 0)).all()
+        assert (frozen == (first - retain if i + 1 == first else 0)).all()
+    model.partial_fit(X[first : first + 2 * retain], y[first : first + 2 * retain])
+    state = engine_state(model)  # twice as many are retained from then on
+    assert ((state["n_rows"] - state["frozen_until"]) <= 2 * retain).all()
 
 
 def test_standard_error_ends_with_the_replicates(two_regimes):
     X, y = two_regimes
-    model = hsmoe.HSMoERegressor(retain=50, forgetting="auto", **RATES)
+    model = hsmoe.HSMoERegressor(retain=25, forgetting="auto", **RATES)
     assert model.partial_fit(X[:99], y[:99]).log_evidence_se_ > 0
     assert np.isnan(model.partial_fit(X[99:100], y[99:100]).log_evidence_se_)

@@ -38,6 +38,7 @@ struct EngineConfig {
   // in proportion if fewer.
   int relocations = 0;
   Index relocation_rows = 1;
+  Index open_rows = 0;  // none freezes before there are so many rows, twice those to retain at least
   int early_particles = 0;  // particles of an island until early_rows rows are learned, if more than n_particles
   Index early_rows = 0;
   std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)

@@ -14,8 +14,8 @@
 // join the frozen sums, so no particle stores a history.  While all rows are retained a Metropolis-Hastings step also
 // proposes that two experts change their places in the tree of the gate: where regimes sit at the wrong leaves the
 // evidence suffers by tens of nats, and moves of single rows do not mend that.  Another (filter/relocation.hpp) makes an expert
-// that has little to do the twin of another one, at a leaf where that pays.  A scan is forced when 2 * retain rows have gathered;
-// none freezes before.
+// that has little to do the twin of another one, at a leaf where that pays.  A scan is forced when 2 * retain rows have gathered,
+// at first open_rows if more; none freezes before.
 //
 // Most of the variance of log Z comes from the first rows, when few of them tell the regimes apart: more particles cost
 // little there, for the rows are few, and the estimate of Z stays unbiased, for so does resampling to any number.
@@ -130,6 +130,7 @@ class ParticleFilter final : public MixtureEngine {
   void for_each_forecast(const Rows& rows, int n_jobs, const PerRow& per_row) const override;
   bool freezes() const { return config_.retain > 0; }
   Index core_fields() const { return expert_->fields() + gate_->fields(); }
+  bool full(Index island, Index n) const;
   Index freeze_before(Index island, Index n) const;
   bool any_frozen() const;
   bool sweep_due(Index island) const;

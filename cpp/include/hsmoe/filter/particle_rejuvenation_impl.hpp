@@ -5,13 +5,19 @@
 
 namespace hsmoe {
 
-/// Rows before this one have joined the frozen sums of an island once it has been scanned after n rows in all.  None do before
-/// the buffer is full for the first time: until then experts can still be rearranged.
+/// Whether an island of n rows holds as many retained rows as it may: twice those to retain, and at first open_rows if more, for
+/// until the first of them freezes experts can still be rearranged.
+template <int W>
+bool ParticleFilter<W>::full(Index island, Index n) const {
+  const Index frozen = population_.frozen_until[island];
+  return freezes() && (n - frozen) / 2 >= config_.retain && (frozen > 0 || n >= config_.open_rows);
+}
+
+/// Rows before this one have joined the frozen sums of an island once it has been scanned after n rows in all.
 template <int W>
 Index ParticleFilter<W>::freeze_before(Index island, Index n) const {
   const Index frozen = population_.frozen_until[island];
-  const bool waiting = frozen == 0 && n / 2 < config_.retain;
-  return freezes() && !waiting ? std::max(frozen, n - config_.retain) : frozen;
+  return freezes() && (frozen > 0 || full(island, n)) ? std::max(frozen, n - config_.retain) : frozen;
 }
 
 template <int W>
@@ -50,11 +56,10 @@ void ParticleFilter<W>::part_ways() {
   std::fill(p.log_share.begin(), p.log_share.end(), -std::log(double(R)));
 }
 
-/// Whether an island is scanned after the row in flight: it resampled, or twice the rows to retain have gathered.
+/// Whether an island is scanned after the row in flight.
 template <int W>
 bool ParticleFilter<W>::sweep_due(Index island) const {
-  const bool full = freezes() && (n_rows_ + 1 - population_.frozen_until[island]) / 2 >= config_.retain;
-  return config_.retain != 0 && (resampled_[island] || full);
+  return config_.retain != 0 && (resampled_[island] || full(island, n_rows_ + 1));
 }
 
 /// After resampling, before the row in flight is learned: which islands are scanned after it.

@@ -352,7 +352,7 @@ class OnlineMixture(ModelFileMixin, ABC):
         """Monte Carlo standard error of ``log_evidence_`` from the spread between islands.
 
         By the delta method, ``sd(Z_r) / (sqrt(R) mean(Z_r))``; NaN for a single island, and once
-        there are ``2 * retain`` rows with ``forgetting="auto"``: islands that have forgotten
+        the first rows are no longer retained with ``forgetting="auto"``: islands that forgot
         at different rates are no replicates, nor are the members of variational inference, whose
         error is not one of Monte Carlo.  Warns with :class:`IslandsDisagreeWarning` if the
         islands are further apart than this number says.

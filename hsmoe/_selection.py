@@ -45,7 +45,7 @@ class ExpertSelection:
         Numbers of rows given after which the Monte Carlo error was taken.
     path_se : ndarray, shape (m, n_candidates)
         Standard error of the log evidence there, from the spread of the islands; NaN where the
-        islands are no replicates (one island; ``forgetting="auto"`` from row ``2 * retain`` on).
+        islands are no replicates (one island; ``forgetting="auto"`` once rows are forgotten).
     log_evidence, log_evidence_se : ndarray, shape (n_candidates,)
         After all rows.
     log_prior : ndarray, shape (n_candidates,)

@@ -66,8 +66,8 @@ class HSMoERegressor(OnlineMixture):
     retain : int or None
         Rows that stay open to revision, and up to as many more.  Whenever the particles are
         resampled, Gibbs scans over these rows draw their allocations anew; what is older lives on
-        in sufficient statistics.  For the first ``2 * retain`` rows all stay open, and whole
-        experts are moved too: two may exchange their places in the gate, and a Gaussian one that
+        in sufficient statistics.  For the first 2,000 rows (``4 * retain`` if fewer,
+        ``2 * retain`` if more) all stay open, and whole experts are moved too: two may exchange their places in the gate, and a Gaussian one that
         has little to do may become the twin of another (under logistic splits with no more than
         128 coefficients in all).
         None: all rows, the most exact, with cost and memory that grow; 0: never revise, plain

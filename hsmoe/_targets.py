@@ -18,7 +18,7 @@ from ._experts import BinomialExpert, Expert
 from ._scaling import Scaling
 from ._validation import BoolArray, read_labels, read_target
 
-__all__ = ["ClassTarget", "CountTarget", "RealTarget", "Target", "class_labels"]
+__all__ = ["LARGEST_COUNT", "ClassTarget", "CountTarget", "RealTarget", "Target", "class_labels"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class CountTarget:
         """Return ``n_rows`` counts, and which are present."""
         values, present = read_target(y, n_rows, missing=missing)
         trials = expert.n_trials if isinstance(expert, BinomialExpert) else None
-        highest = _LARGEST_COUNT if trials is None else trials
+        highest = LARGEST_COUNT if trials is None else trials
         given = np.where(np.isnan(values), 0.0, values)
         wrong = (given < 0) | (given > highest) | (given != np.floor(given))
         if wrong.any():
@@ -155,7 +155,7 @@ class ClassTarget:
 
 Target = RealTarget | CountTarget | ClassTarget
 
-_LARGEST_COUNT = 100_000  # the cost of a row grows with its count
+LARGEST_COUNT = 100_000  # the cost of a row grows with its count
 _MOST_CLASSES = 256
 
 

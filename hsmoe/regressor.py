@@ -13,6 +13,7 @@ from ._checks import check_integer, check_number
 from ._core_protocol import Engine, FloatArray, IntArray
 from ._drawn_mixtures import draw_mixtures
 from ._learning import scatter
+from ._predictive import PredictiveMixture, predictive_mixture
 from ._scaling import Scaling
 from ._scores import r2_score, read_score_weights
 from ._seeding import draw_seed
@@ -335,6 +336,13 @@ class HSMoERegressor(OnlineMixture):
         _, engine, scaling, expert, gate, kept = self._read_designs(X)
         seed = draw_seed(random_state)
         return scatter(scaling.location(engine.sample(expert, gate, count, seed)), kept)
+
+    def _predict_mixture(self, X: Any) -> PredictiveMixture:
+        """Return the forecasts of rows as a value that outlives what the model learns later."""
+        state, engine, scaling, expert, gate, kept = self._read_designs(X)
+        if kept is not None and not kept.all():
+            raise ValueError(f"X: row {int(np.argmin(kept))} is incomplete; drop it")
+        return predictive_mixture(state, engine, scaling, expert, gate, resolve_n_jobs(self.n_jobs))
 
     def draw_mixtures(self, n_draws: int, random_state: Any = 0) -> list[KnownMixture]:
         """Draw mixtures with known parameters from the posterior, in the units of the data.

@@ -34,6 +34,21 @@ class PredictiveMixture:
     discrete: bool  # counts
     highest: float  # the largest target there can be
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether another object is the same mixtures, bit for bit."""
+        if not isinstance(other, PredictiveMixture):
+            return NotImplemented
+        mine, theirs = self.scaling, other.scaling
+        return (
+            self.expert == other.expert
+            and (self.discrete, self.highest) == (other.discrete, other.highest)
+            and (mine.y_centre, mine.y_scale) == (theirs.y_centre, theirs.y_scale)
+            and np.array_equal(self.weight, other.weight)
+            and np.array_equal(self.field, other.field)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __len__(self) -> int:
         return len(self.weight)
 

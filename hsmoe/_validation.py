@@ -126,7 +126,7 @@ def _check_entries(array: NDArray[Any], what: str) -> None:
     """Refuse an array of objects unless all of them are real numbers."""
     for place, entry in enumerate(array.ravel()):
         if not isinstance(entry, numbers.Real | np.bool_):
-            row = place // max(1, array[0].size)
+            row = place * len(array) // array.size if array.ndim else 0
             raise ObjectEntryError(
                 f"{what} has dtype object, and row {row} holds {entry!r}, a "
                 f"{type(entry).__name__}; the argument must be of real numbers: convert strings "

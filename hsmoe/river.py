@@ -52,8 +52,9 @@ class _Stream(NamedStream):
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
-        """Yield parameters for river's checks: few particles, a short warm-up."""
-        yield {"n_experts": 2, "n_particles": 4, "n_islands": 1, "retain": 40, "n_warmup": 20}
+        """Yield parameters for river's checks: a short warm-up, few particles, seldom scanned."""
+        few = {"n_experts": 2, "n_particles": 2, "n_islands": 1, "ess_threshold": 0.1}
+        yield {**few, "retain": 40, "n_warmup": 20}
 
     @property
     def _raw_memory_usage(self) -> int:

@@ -19,18 +19,20 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core_protocol import Engine, FloatArray
+from ._core_protocol import Engine, FloatArray, IntArray
 from ._errors import NotFittedError
+from ._frequencies import check_frequencies, read_frequencies
 from ._gate_report import GateInclusion
 from ._islands import IslandsDisagreeWarning, disagreement, evidence_error
 from ._learning import advance, begin, log_evidence, scatter, warmed_up
 from ._parameters import same_value
 from ._persistence import ModelFileMixin
 from ._scaling import Scaling
+from ._sklearn import SklearnMixin, not_fitted
 from ._state import STRUCTURAL_PARAMETERS, LearnedState, resolve_n_jobs
 from ._summary import summarise
 from ._targets import Target
-from ._validation import Rows, read_features, read_rows
+from ._validation import Known, Rows, read_features, read_rows
 from .forecast import Forecast, StreamForecast
 
 __all__ = ["OnlineMixture"]
@@ -38,7 +40,7 @@ __all__ = ["OnlineMixture"]
 Self = TypeVar("Self", bound="OnlineMixture")
 
 
-class OnlineMixture(ModelFileMixin, ABC):
+class OnlineMixture(SklearnMixin, ModelFileMixin, ABC):
     """A Bayesian mixture of experts that learns row by row."""
 
     n_experts: Any
@@ -67,7 +69,7 @@ class OnlineMixture(ModelFileMixin, ABC):
 
     # ------------------------------------------------------------------ learning
 
-    def fit(self: Self, X: Any, y: Any) -> Self:
+    def fit(self: Self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn rows from scratch, in order, in one pass.
 
         With ``n_warmup="auto"`` the standardisation comes from all these rows; with a number it
@@ -79,6 +81,10 @@ class OnlineMixture(ModelFileMixin, ABC):
             Features, in raw units.
         y : array_like, shape (n,)
             Target.
+        sample_weight : array_like, shape (n,), optional
+            How often each row is learned: frequencies, whole numbers from 0 on.  The model is, bit
+            for bit, that of ``np.repeat(X, sample_weight, axis=0)`` and y likewise.  Fractions are
+            refused: the posterior of a mixture has no row of weight one half.
 
         Returns
         -------
@@ -91,8 +97,13 @@ class OnlineMixture(ModelFileMixin, ABC):
         """
         began = time.perf_counter()
         with self._all_or_nothing():
-            target = self._new_target(y)
-            rows = self._read_rows(X, y, target, None)
+            frequencies = read_frequencies(sample_weight)
+            if frequencies is not None and not frequencies.any():
+                raise ValueError(
+                    "sample_weight is zero for every row; at least one weight must not be"
+                )
+            target = self._new_target(y, frequencies)
+            rows = self._read_rows(X, y, target, None, frequencies)
             state = begin(self.get_params(), target, rows)
             if state.settings.standardize and state.settings.n_warmup is None:
                 if len(rows.y) == 0:
@@ -105,7 +116,7 @@ class OnlineMixture(ModelFileMixin, ABC):
         self._commit(state, rows, began)
         return self
 
-    def partial_fit(self: Self, X: Any, y: Any) -> Self:
+    def partial_fit(self: Self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn further rows, in order.
 
         Any division of a stream into calls gives the same model, bit for bit.  The first rows
@@ -118,6 +129,8 @@ class OnlineMixture(ModelFileMixin, ABC):
             Features, in raw units; the same columns in every call.
         y : array_like, shape (n,)
             Target.
+        sample_weight : array_like, shape (n,), optional
+            How often each row is learned, as in :meth:`fit`.
 
         Returns
         -------
@@ -128,14 +141,14 @@ class OnlineMixture(ModelFileMixin, ABC):
         ValueError
             If rows or parameters cannot be used; the model is then what it was before.
         """
-        self._learn(X, y)
+        self._learn(X, y, sample_weight)
         return self
 
-    def _learn(self, X: Any, y: Any, target: Target | None = None) -> None:
+    def _learn(self, X: Any, y: Any, sample_weight: Any, target: Target | None = None) -> None:
         """Learn further rows; ``target`` is for a model that has not seen a row."""
         began = time.perf_counter()
         with self._all_or_nothing():
-            state, rows = self._continue(X, y, target)
+            state, rows = self._continue(X, y, target, read_frequencies(sample_weight))
             state, _ = advance(state, rows, resolve_n_jobs(self.n_jobs))
         self._commit(state, rows, began)
 
@@ -189,12 +202,14 @@ class OnlineMixture(ModelFileMixin, ABC):
         assert isinstance(forecast, Forecast)
         return forecast
 
-    def _continue(self, X: Any, y: Any, target: Target | None = None) -> tuple[LearnedState, Rows]:
+    def _continue(
+        self, X: Any, y: Any, target: Target | None = None, frequencies: IntArray | None = None
+    ) -> tuple[LearnedState, Rows]:
         """Return the state so far and the rows; ``target`` is for a model without a state."""
         state = self._state
         if state is None:
-            target = self._new_target(y) if target is None else target
-            rows = self._read_rows(X, y, target, None)
+            target = self._new_target(y, frequencies) if target is None else target
+            rows = self._read_rows(X, y, target, None, frequencies)
             return begin(self.get_params(), target, rows), rows
         for name in STRUCTURAL_PARAMETERS:
             began, now = state.settings.parameters[name], getattr(self, name)
@@ -203,29 +218,35 @@ class OnlineMixture(ModelFileMixin, ABC):
                     f"{name} was {began!r} when the model learned its first row, and is now "
                     f"{now!r}; set it back, or call fit to begin again"
                 )
-        rows = self._read_rows(X, y, state.target, (state.names, state.n_features))
-        return state, rows
+        return state, self._read_rows(X, y, state.target, self._known(state), frequencies)
+
+    def _known(self, state: LearnedState) -> Known:
+        return Known(state.names, state.n_features, type(self).__name__)
 
     @abstractmethod
-    def _new_target(self, y: Any) -> Target:
+    def _new_target(self, y: Any, frequencies: IntArray | None = None) -> Target:
         """Return what is to be predicted, for a model that has not seen a row."""
 
     def _read_target(
-        self, y: Any, n_rows: int, target: Target
+        self, y: Any, n_rows: int, target: Target, ignored: NDArray[np.bool_] | None = None
     ) -> tuple[FloatArray, NDArray[np.bool_] | None]:
-        return target.read(y, n_rows, expert=self.expert, missing=self.missing)
+        return target.read(y, n_rows, expert=self.expert, missing=self.missing, ignored=ignored)
 
     def _read_rows(
         self,
         X: Any,
         y: Any,
         target: Target,
-        expected: tuple[tuple[str, ...] | None, int] | None,
+        expected: Known | None,
+        frequencies: IntArray | None = None,
     ) -> Rows:
         def read(values: Any, n_rows: int) -> tuple[FloatArray, NDArray[np.bool_] | None]:
-            return self._read_target(values, n_rows, target)
+            check_frequencies(frequencies, n_rows)
+            ignored = None if frequencies is None else frequencies == 0
+            return self._read_target(values, n_rows, target, ignored)
 
-        return read_rows(X, y, read, expected=expected, missing=self.missing)
+        rows = read_rows(X, y, read, expected=expected, missing=self.missing)
+        return rows.repeated(frequencies)
 
     def _commit(self, state: LearnedState, rows: Rows, began: float) -> None:
         """Take over what a call has learned; nothing can fail any more."""
@@ -257,10 +278,7 @@ class OnlineMixture(ModelFileMixin, ABC):
         """
         state = self._state
         if state is None or state.n_learned == 0:
-            raise NotFittedError(
-                f"this {type(self).__name__} has not learned a row yet; call fit or partial_fit "
-                "first"
-            )
+            raise self._not_fitted()
         if state.engine is not None and state.scaling is not None:
             return state, state.engine, state.scaling
         if self._preview is None or self._preview[0] is not state:
@@ -275,9 +293,7 @@ class OnlineMixture(ModelFileMixin, ABC):
     ) -> tuple[LearnedState, Engine, Scaling, FloatArray, FloatArray, NDArray[np.bool_] | None]:
         """Read rows to predict; returns their complete rows' designs and which rows those are."""
         state, engine, scaling = self._view()
-        values, _, kept = read_features(
-            X, expected=(state.names, state.n_features), missing=self.missing
-        )
+        values, _, kept = read_features(X, expected=self._known(state), missing=self.missing)
         numbers = None if kept is None else np.flatnonzero(kept)
         expert, gate = state.designs(
             values if kept is None else values[kept],
@@ -500,11 +516,13 @@ class OnlineMixture(ModelFileMixin, ABC):
 
     def _begun(self) -> LearnedState:
         if self._state is None:
-            raise NotFittedError(
-                f"this {type(self).__name__} has not learned a row yet; call fit or partial_fit "
-                "first"
-            )
+            raise self._not_fitted()
         return self._state
+
+    def _not_fitted(self) -> NotFittedError:
+        return not_fitted(
+            f"this {type(self).__name__} has not learned a row yet; call fit or partial_fit first"
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._state is not None and self._state.n_learned > 0

@@ -60,6 +60,11 @@ class Engine(Protocol):
         self, X: FloatArray, U: FloatArray, n_samples: int, seed: SeedArray
     ) -> FloatArray: ...
 
+    def components(
+        self, X: FloatArray, U: FloatArray, n_jobs: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the weights (n, m) and fields (n, fields, m) of the forecasts' components."""
+
     def gate_proba(self, U: FloatArray, n_jobs: int) -> tuple[FloatArray, FloatArray]: ...
 
     def active_experts(self, U: FloatArray, mass: float, n_jobs: int) -> FloatArray: ...
@@ -96,6 +101,30 @@ class Engine(Protocol):
     def get_state(self) -> dict[str, NDArray[Any]]: ...
 
     def set_state(self, state: Mapping[str, NDArray[Any]]) -> None: ...
+
+
+class ForecastLaw(Protocol):
+    """The law of the forecasts of a kind of expert, on components that an engine returned."""
+
+    def moments(self, weight: FloatArray, field: FloatArray) -> tuple[FloatArray, FloatArray]: ...
+
+    def quantiles(self, weight: FloatArray, field: FloatArray, probs: FloatArray) -> FloatArray: ...
+
+    def cdf(self, weight: FloatArray, field: FloatArray, y: FloatArray) -> FloatArray: ...
+
+    def log_density(self, weight: FloatArray, field: FloatArray, y: FloatArray) -> FloatArray: ...
+
+    def crps(self, weight: FloatArray, field: FloatArray, y: FloatArray) -> FloatArray: ...
+
+    def sample(
+        self, weight: FloatArray, field: FloatArray, n_samples: int, seed: SeedArray
+    ) -> FloatArray: ...
+
+
+class ForecastLawFactory(Protocol):
+    """The constructor of :class:`ForecastLaw`."""
+
+    def __call__(self, expert: dict[str, Any]) -> ForecastLaw: ...
 
 
 class EngineFactory(Protocol):
@@ -140,6 +169,7 @@ class CoreModule(Protocol):
     LANES: int
     NumericalError: type[ArithmeticError]
     Engine: EngineFactory
+    ForecastLaw: ForecastLawFactory
 
     def build_config(self) -> dict[str, Any]: ...
 

@@ -59,7 +59,7 @@ def advance(
             state = replace(state, waiting_X=X, waiting_y=y)
         else:
             state = warmed_up(state, X, y, n_jobs)
-    numbers = np.flatnonzero(rows.kept) if rows.kept is not None else None
+    numbers = rows.numbers
 
     def describe_row(i: int) -> str:
         return f"row {first + i if numbers is None else numbers[first + i]}"

@@ -79,11 +79,16 @@ class ModelFileMixin(ParameterMixin):
         model._state = state
         return model
 
-    def __getstate__(self) -> dict[str, bytes]:
-        return {"checkpoint": self.to_bytes()}
+    def __getstate__(self) -> dict[str, Any]:
+        # Requests for scikit-learn's routing go with copies to joblib's workers, not into files.
+        requests = vars(self).get("_metadata_request")
+        extra = {} if requests is None else {"_metadata_request": requests}
+        return {"checkpoint": self.to_bytes(), **extra}
 
-    def __setstate__(self, state: dict[str, bytes]) -> None:
-        self.__dict__.update(vars(self.from_bytes(state["checkpoint"])))
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        attributes = dict(state)
+        self.__dict__.update(vars(self.from_bytes(attributes.pop("checkpoint"))))
+        self.__dict__.update(attributes)
 
 
 def model_to_parts(model: ModelFileMixin) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core_protocol import FloatArray
+from ._core_protocol import FloatArray, IntArray
 from ._experts import BinomialExpert, Expert
 from ._scaling import Scaling
 from ._validation import BoolArray, read_labels, read_target
 
-__all__ = ["ClassTarget", "CountTarget", "RealTarget", "Target", "class_labels"]
+__all__ = ["LARGEST_COUNT", "ClassTarget", "CountTarget", "RealTarget", "Target", "class_labels"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,13 @@ class RealTarget:
     kind = "real"
 
     def read(
-        self, y: Any, n_rows: int, *, expert: Any, missing: Any
+        self,
+        y: Any,
+        n_rows: int,
+        *,
+        expert: Any,
+        missing: Any,
+        ignored: BoolArray | None = None,
     ) -> tuple[FloatArray, BoolArray | None]:
         """Return ``n_rows`` values as the engine numbers them, and which are present."""
         return read_target(y, n_rows, missing=missing)
@@ -49,12 +55,18 @@ class CountTarget:
     kind = "count"
 
     def read(
-        self, y: Any, n_rows: int, *, expert: Any, missing: Any
+        self,
+        y: Any,
+        n_rows: int,
+        *,
+        expert: Any,
+        missing: Any,
+        ignored: BoolArray | None = None,
     ) -> tuple[FloatArray, BoolArray | None]:
         """Return ``n_rows`` counts, and which are present."""
         values, present = read_target(y, n_rows, missing=missing)
         trials = expert.n_trials if isinstance(expert, BinomialExpert) else None
-        highest = _LARGEST_COUNT if trials is None else trials
+        highest = LARGEST_COUNT if trials is None else trials
         given = np.where(np.isnan(values), 0.0, values)
         wrong = (given < 0) | (given > highest) | (given != np.floor(given))
         if wrong.any():
@@ -94,15 +106,26 @@ class ClassTarget:
     kind = "class"
 
     def read(
-        self, y: Any, n_rows: int, *, expert: Any, missing: Any
+        self,
+        y: Any,
+        n_rows: int,
+        *,
+        expert: Any,
+        missing: Any,
+        ignored: BoolArray | None = None,
     ) -> tuple[FloatArray, BoolArray | None]:
-        """Return the numbers of ``n_rows`` classes, and which are present."""
+        """Return the numbers of ``n_rows`` classes, and which are present.
+
+        Rows that are ``ignored`` may be of an unknown class; they get any number.
+        """
         labels, present = read_labels(y, n_rows, missing=missing)
         numbers = np.full(n_rows, np.nan)
         inside = slice(None) if present is None else present
         known = labels[inside]
         place = {label: float(c) for c, label in enumerate(self.classes.tolist())}
         numbers[inside] = [place.get(label, np.inf) for label in known.tolist()]
+        if ignored is not None:
+            numbers[ignored & np.isinf(numbers)] = 0.0
         unknown = np.isinf(numbers)
         if unknown.any():
             row = int(np.argmax(unknown))
@@ -132,7 +155,7 @@ class ClassTarget:
 
 Target = RealTarget | CountTarget | ClassTarget
 
-_LARGEST_COUNT = 100_000  # the cost of a row grows with its count
+LARGEST_COUNT = 100_000  # the cost of a row grows with its count
 _MOST_CLASSES = 256
 
 
@@ -140,16 +163,21 @@ def _offset(scaling: Scaling, size: int) -> list[float]:
     return scaling.offset.tolist() if scaling.offset.size else [0.0] * size
 
 
-def class_labels(classes: Any, what: str) -> NDArray[Any]:
-    """Return distinct labels, sorted; raises ValueError if there are not 2 to 256 of one type."""
+def class_labels(classes: Any, what: str, frequencies: IntArray | None = None) -> NDArray[Any]:
+    """Return distinct labels, sorted; raises ValueError if there are not 2 to 256 of one type.
+
+    A label whose ``frequencies`` are all 0 does not count.
+    """
     labels, present = read_labels(classes, None, missing="skip")
-    if present is not None:
-        labels = labels[present]
-    distinct: NDArray[Any] = np.unique(labels)
+    counted = np.ones(len(labels), dtype=bool) if present is None else present
+    if frequencies is not None and len(frequencies) == len(labels):  # else refused with the rows
+        counted = counted & (frequencies > 0)
+    distinct: NDArray[Any] = np.unique(labels[counted])
     if not 2 <= len(distinct) <= _MOST_CLASSES:
+        number = "1 class" if len(distinct) == 1 else f"{len(distinct)} classes"
         raise ValueError(
-            f"{what} has {len(distinct)} distinct labels ({_listed(distinct)}); a classifier "
-            f"needs from 2 to {_MOST_CLASSES}"
+            f"{what} has {number} ({_listed(distinct)}); a classifier needs from 2 to "
+            f"{_MOST_CLASSES}"
         )
     return distinct
 

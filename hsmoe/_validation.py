@@ -6,18 +6,24 @@ and what to do.  pandas and polars are recognised only if the caller has importe
 
 from __future__ import annotations
 
+import numbers
 import operator
 import sys
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._core_protocol import FloatArray, IntArray
+from ._errors import ObjectEntryError
+from ._sklearn import column_vector_warning
 
 __all__ = [
+    "BoolArray",
+    "Known",
     "Rows",
     "column_names",
     "read_features",
@@ -31,17 +37,28 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Known:
+    """What earlier calls had, for a model called ``owner``."""
+
+    names: tuple[str, ...] | None
+    n_features: int
+    owner: str
+
+
+@dataclass(frozen=True)
 class Rows:
     """Validated rows of one call.
 
     ``X`` (m, d) and ``y`` (m,) hold the complete rows only; ``kept`` (n,) says which of the call's
-    rows they are, or is None if they are all.
+    rows they are, or is None if they are all.  Rows of a frequency other than 1 are repeated;
+    ``origin`` (m,) then holds the row of the call that each is.
     """
 
     X: FloatArray
     y: FloatArray
     names: tuple[str, ...] | None
     kept: BoolArray | None
+    origin: IntArray | None = None
 
     @property
     def n_given(self) -> int:
@@ -50,6 +67,27 @@ class Rows:
     @property
     def n_skipped(self) -> int:
         return self.n_given - len(self.y)
+
+    @property
+    def numbers(self) -> IntArray | None:
+        """Which rows of the call the complete ones are; None if they are all, in order."""
+        if self.origin is not None or self.kept is None:
+            return self.origin
+        return np.flatnonzero(self.kept)
+
+    def repeated(self, frequencies: IntArray | None) -> Rows:
+        """Return the rows, each of the call's rows as often as ``frequencies`` (n,) says."""
+        if frequencies is None:
+            return self
+        kept = np.ones(len(frequencies), dtype=bool) if self.kept is None else self.kept
+        often = frequencies[kept]
+        return replace(
+            self,
+            X=np.repeat(self.X, often, axis=0),
+            y=np.repeat(self.y, often),
+            kept=None if self.kept is None else np.repeat(self.kept, frequencies),
+            origin=np.repeat(np.flatnonzero(kept), often),
+        )
 
 
 def column_names(names: Sequence[str] | None, n_features: int) -> tuple[str, ...]:
@@ -63,6 +101,11 @@ def _library(name: str) -> Any:
 
 
 def _refuse_dtype(what: str, dtype: Any) -> ValueError:
+    if getattr(dtype, "kind", "") == "c":
+        return ValueError(
+            f"Complex data not supported: {what} has dtype {dtype}; pass real and imaginary parts "
+            "as columns of their own"
+        )
     return ValueError(
         f"{what} has dtype {dtype}, which is not a real number type; convert it to numbers first "
         "(categories, for example, to 0/1 columns)"
@@ -79,7 +122,24 @@ def _as_float(array: NDArray[Any], what: str) -> FloatArray:
     return np.asarray(values, order="C")  # ascontiguousarray would give a scalar a dimension
 
 
+def _check_entries(array: NDArray[Any], what: str) -> None:
+    """Refuse an array of objects unless all of them are real numbers."""
+    for place, entry in enumerate(array.ravel()):
+        if not isinstance(entry, numbers.Real | np.bool_):
+            row = place * len(array) // array.size if array.ndim else 0
+            raise ObjectEntryError(
+                f"{what} has dtype object, and row {row} holds {entry!r}, a "
+                f"{type(entry).__name__}; the argument must be of real numbers: convert strings "
+                f"and categories to numbers first, for example with {what}.astype(float)"
+            )
+
+
 def _from_array_like(data: Any, what: str) -> FloatArray:
+    if data is None and what == "y":
+        raise ValueError(
+            "learning and scoring requires y to be passed, but the target y is None; pass one "
+            "value for each row"
+        )
     if hasattr(data, "toarray") and hasattr(data, "nnz"):
         raise ValueError(f"{what} is a sparse matrix; pass {what}.toarray() instead")
     if isinstance(data, str | bytes | dict | set) or data is None:
@@ -90,15 +150,20 @@ def _from_array_like(data: Any, what: str) -> FloatArray:
         raise ValueError(
             f"{what} cannot be read as an array ({error}); every row must have the same length"
         ) from None
-    if array.dtype == object and array.size:
-        kinds = {type(value).__name__ for value in array.ravel()[:1000]}
-        raise ValueError(
-            f"{what} has dtype object (it holds {', '.join(sorted(kinds))}); convert it to "
-            f"numbers, for example with {what}.astype(float)"
-        )
-    if array.size == 0 and array.dtype == object:
-        array = array.astype(np.float64)
+    if array.dtype == object:
+        array = _numbers(array, what)
     return _as_float(array, what)
+
+
+def _numbers(array: NDArray[Any], what: str) -> FloatArray:
+    """Return an array of objects, all of them real numbers, as floats."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError(f"{what} is masked and has dtype object; convert it to numbers first")
+    _check_entries(array, what)
+    try:
+        return array.astype(np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{what} holds a number beyond the range of float64 ({error})") from None
 
 
 def _frame_names(names: Sequence[Any], what: str) -> tuple[str, ...] | None:
@@ -122,10 +187,15 @@ def _from_frame(data: Any, what: str) -> tuple[FloatArray, tuple[str, ...] | Non
     if pandas is not None and isinstance(data, pandas.DataFrame):
         names = _frame_names(list(data.columns), what)
         for name, dtype in zip(data.columns, data.dtypes, strict=True):
+            if pandas.api.types.is_object_dtype(dtype):
+                continue
             if not pandas.api.types.is_any_real_numeric_dtype(
                 dtype
             ) and not pandas.api.types.is_bool_dtype(dtype):
                 raise _refuse_dtype(f"{what}: column {name!r}", dtype)
+        for j, dtype in enumerate(data.dtypes):
+            if pandas.api.types.is_object_dtype(dtype):
+                _numbers(data.iloc[:, j].to_numpy(), f"{what}: column {data.columns[j]!r}")
         values = data.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.ascontiguousarray(values), names
     if polars is not None:
@@ -159,13 +229,12 @@ def _check_missing(missing: Any) -> bool:
     return bool(missing == "skip")
 
 
-def _check_names(
-    given: tuple[str, ...] | None, expected: tuple[str, ...] | None, n_given: int, n_expected: int
-) -> None:
-    if n_given != n_expected:
+def _check_names(given: tuple[str, ...] | None, n_given: int, known: Known) -> None:
+    expected = known.names
+    if n_given != known.n_features:
         raise ValueError(
-            f"X has {n_given} columns, but the model was begun with {n_expected}; pass the same "
-            "columns in the same order"
+            f"X has {n_given} features, but {known.owner} is expecting {known.n_features} features "
+            "as input; pass the columns that the model was begun with, in the same order"
         )
     if given is None or expected is None or given == expected:
         return
@@ -186,7 +255,7 @@ def _check_names(
 def read_features(
     X: Any,
     *,
-    expected: tuple[tuple[str, ...] | None, int] | None,
+    expected: Known | None,
     missing: Any,
 ) -> tuple[FloatArray, tuple[str, ...] | None, BoolArray | None]:
     """Read a feature matrix.
@@ -194,7 +263,7 @@ def read_features(
     Parameters
     ----------
     X : array_like or data frame, shape (n, d)
-    expected : (names, n_features) or None
+    expected : Known or None
         What earlier calls had, or None if this is the first.
     missing : {"raise", "skip"}
 
@@ -216,16 +285,20 @@ def read_features(
     if values.ndim != 2:
         hint = {
             0: "for one row pass [[x1, x2, ...]]",
-            1: "for one row pass X.reshape(1, -1), for one column X.reshape(-1, 1)",
+            1: "Reshape your data; for one row pass X.reshape(1, -1), for one column "
+            "X.reshape(-1, 1)",
         }.get(values.ndim, "pass one row for each observation")
         raise ValueError(f"X has shape {values.shape}; it must have two dimensions: {hint}")
     if values.shape[0] == 0:
         raise ValueError(f"X has no rows (shape {values.shape}); pass at least one")
     if values.shape[1] == 0:
-        raise ValueError(f"X has no columns (shape {values.shape}); pass at least one feature")
+        raise ValueError(
+            f"X has no columns: 0 feature(s) (shape={values.shape}) while a minimum of 1 is "
+            "required."
+        )
     if expected is not None:
-        _check_names(names, expected[0], values.shape[1], expected[1])
-        labels = column_names(expected[0] or names, expected[1])
+        _check_names(names, values.shape[1], expected)
+        labels = column_names(expected.names or names, expected.n_features)
     else:
         labels = column_names(names, values.shape[1])
     if np.isfinite(values).all():
@@ -251,24 +324,26 @@ def _advice(value: float, n_rows: int) -> str:
     return f"values must be finite: correct it or drop the row{many}"
 
 
-def read_target(y: Any, n_rows: int, *, missing: Any) -> tuple[FloatArray, BoolArray | None]:
+def read_target(
+    y: Any, n_rows: int | None, *, missing: Any, what: str = "y"
+) -> tuple[FloatArray, BoolArray | None]:
     """Read a real target of ``n_rows`` values; returns it and which values are present."""
     skip = _check_missing(missing)
-    frame = _from_frame(y, "y")
+    frame = _from_frame(y, what)
     if frame is not None:
         values = frame[0]
     else:
-        series = _from_series(y, "y")
-        values = _from_array_like(y, "y") if series is None else series
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = np.ascontiguousarray(values[:, 0])
+        series = _from_series(y, what)
+        values = _from_array_like(y, what) if series is None else series
+    if values.ndim == 2 and values.shape[1] == 1 and what == "y":
+        values = np.ascontiguousarray(_only_column(values))
     if values.ndim != 1:
         raise ValueError(
-            f"y has shape {values.shape}; it must have one dimension (one target value a row)"
+            f"{what} has shape {values.shape}; it must have one dimension (one value a row)"
         )
-    if len(values) != n_rows:
+    if n_rows is not None and len(values) != n_rows:
         raise ValueError(
-            f"y has {len(values)} values, but X has {n_rows} rows; pass one value for each row"
+            f"{what} has {len(values)} values, but X has {n_rows} rows; pass one value for each row"
         )
     if np.isfinite(values).all():
         return values, None
@@ -276,10 +351,20 @@ def read_target(y: Any, n_rows: int, *, missing: Any) -> tuple[FloatArray, BoolA
     if unusable.any():
         row = int(np.argmax(unusable))
         raise ValueError(
-            f"y: row {row} is {_show(values[row])}; "
+            f"{what}: row {row} is {_show(values[row])}; "
             + _advice(values[row], int(np.count_nonzero(unusable)))
         )
     return values, ~np.isnan(values)
+
+
+def _only_column(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the column of ``values`` (n, 1), with a warning in scikit-learn's words."""
+    warnings.warn(
+        "A column-vector y was passed when a 1d array was expected; pass y.ravel()",
+        column_vector_warning(),
+        stacklevel=2,
+    )
+    return values[:, 0]
 
 
 def read_labels(
@@ -291,7 +376,9 @@ def read_labels(
         module = _library(library)
         if module is not None and isinstance(y, module.Series | module.DataFrame):
             y = y.to_numpy()
-    if isinstance(y, str | bytes | dict | set) or y is None:
+    if y is None:
+        raise ValueError("a classifier requires y to be passed, but the target y is None")
+    if isinstance(y, str | bytes | dict | set):
         raise ValueError(f"y is a {type(y).__name__}; pass an array of class labels")
     if isinstance(y, np.ma.MaskedArray):
         labels = np.array(y.data, dtype=object)
@@ -299,7 +386,7 @@ def read_labels(
     else:  # a list may mix types, which an array would make text of
         labels = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
     if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+        labels = _only_column(labels)
     if labels.ndim != 1:
         raise ValueError(f"y has shape {labels.shape}; it must have one dimension (a label a row)")
     if n_rows is not None and len(labels) != n_rows:
@@ -311,7 +398,9 @@ def read_labels(
         absent = np.isnan(labels)
     elif labels.dtype.kind == "O":
         entries = labels.tolist()
-        absent = np.array([e is None or e != e or type(e).__name__ == "NAType" for e in entries])
+        absent = np.array(
+            [e is None or e != e or type(e).__name__ == "NAType" for e in entries], dtype=bool
+        )
         known = [e for e, gone in zip(entries, absent.tolist(), strict=True) if not gone]
         if not (
             all(isinstance(e, str) for e in known) or not any(isinstance(e, str) for e in known)
@@ -321,6 +410,8 @@ def read_labels(
         if typed.ndim == 1 and typed.dtype.kind in "biufU":
             labels = np.empty(len(entries), dtype=typed.dtype)
             labels[~absent] = typed
+    if labels.dtype.kind == "c":
+        raise _refuse_dtype("y", labels.dtype)
     if labels.dtype.kind not in "biufU":
         raise ValueError(
             f"y has dtype {labels.dtype}; class labels must be text, whole numbers or booleans"
@@ -331,7 +422,7 @@ def read_labels(
             row = int(np.argmin(whole))
             raise ValueError(
                 f"y: row {row} is {labels[row]:g}, a fraction; class labels must be text, whole "
-                "numbers or booleans: use HSMoERegressor for real targets"
+                "numbers or booleans: use HSMoERegressor for continuous targets"
             )
     if absent.any() and not skip:
         row = int(np.argmax(absent))
@@ -344,7 +435,7 @@ def read_rows(
     y: Any,
     read: Callable[[Any, int], tuple[FloatArray, BoolArray | None]],
     *,
-    expected: tuple[tuple[str, ...] | None, int] | None,
+    expected: Known | None,
     missing: Any,
 ) -> Rows:
     """Read features and target together, leaving out incomplete rows if ``missing="skip"``.

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ._base import OnlineMixture
 from ._checks import check_integer
-from ._core_protocol import FloatArray
+from ._core_protocol import FloatArray, IntArray
 from ._learning import scatter
+from ._scores import accuracy, read_score_weights
 from ._seeding import draw_seed
 from ._state import resolve_n_jobs
 from ._targets import ClassTarget, Target, class_labels
@@ -93,21 +94,8 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
     ) -> None:
         self._store(locals())
 
-    def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn, which alone calls this, what kind of estimator this is."""
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True),
-            transformer_tags=None,
-            classifier_tags=ClassifierTags(),
-            regressor_tags=None,
-            input_tags=InputTags(allow_nan=self.missing == "skip"),
-        )
-
-    def _new_target(self, y: Any) -> Target:
-        return ClassTarget(class_labels(y, "y"))
+    def _new_target(self, y: Any, frequencies: IntArray | None = None) -> Target:
+        return ClassTarget(class_labels(y, "y", frequencies))
 
     def _target_of(self, classes: Any) -> Target | None:
         """Return the target that ``classes`` name, checked against what was learned."""
@@ -128,7 +116,9 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
         assert isinstance(target, ClassTarget)
         return target.classes
 
-    def partial_fit(self: Self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(  # type: ignore[override]  # the order of arguments is scikit-learn's
+        self: Self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Learn further rows, in order.
 
         Any division of a stream into calls gives the same model, bit for bit.
@@ -141,6 +131,8 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
             Labels: text, whole numbers or booleans.
         classes : array_like, shape (n_classes,)
             All labels that will ever come; needed in the first call, and may be left out later.
+        sample_weight : array_like, shape (n,), optional
+            How often each row is learned, as in :meth:`fit`.
 
         Returns
         -------
@@ -156,7 +148,7 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
                 "classes is None in the first call of partial_fit; pass all labels that will ever "
                 "come, for example classes=['no', 'yes']"
             )
-        self._learn(X, y, self._target_of(classes))
+        self._learn(X, y, sample_weight, self._target_of(classes))
         return self
 
     def prequential(self, X: Any, y: Any, *, classes: Any = None) -> ClassForecast:  # type: ignore[override]
@@ -250,9 +242,21 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
         _, engine, _, expert, gate, values, kept = self._read_scored(X, y)
         return scatter(engine.log_density(expert, gate, values, resolve_n_jobs(self.n_jobs)), kept)
 
-    def score(self, X: Any, y: Any) -> float:
-        """Return the share of rows whose most probable class is ``y``."""
-        return float(np.mean(self.predict(X) == np.asarray(y)))
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose most probable class is ``y``.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Complete rows of features, in raw units.
+        y : array_like, shape (n,)
+            Labels.
+        sample_weight : array_like, shape (n,), optional
+            Weights of the rows in the score, any numbers from 0 on.
+        """
+        predicted = self.predict(X)
+        weights = read_score_weights(sample_weight, len(predicted))
+        return accuracy(np.asarray(y), predicted, weights)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = None) -> NDArray[Any]:
         """Draw labels from the predictive distribution, shape (n, n_samples).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._core_protocol import IntArray
 from ._targets import CountTarget, Target
 from .forecast import CountForecast
 from .regressor import HSMoERegressor
@@ -74,7 +75,7 @@ random_state, verbose
     ) -> None:
         self._store(locals())
 
-    def _new_target(self, y: Any) -> Target:
+    def _new_target(self, y: Any, frequencies: IntArray | None = None) -> Target:
         return CountTarget()
 
     def prequential(self, X: Any, y: Any, *, crps: bool = True) -> CountForecast:

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 from ._arviz import GivenRows, as_inference_data, import_arviz, posterior_draws
 from ._base import OnlineMixture
 from ._checks import check_integer, check_number
-from ._core_protocol import Engine, FloatArray
+from ._core_protocol import Engine, FloatArray, IntArray
 from ._drawn_mixtures import draw_mixtures
 from ._learning import scatter
+from ._predictive import PredictiveMixture, predictive_mixture
 from ._scaling import Scaling
+from ._scores import r2_score, read_score_weights
 from ._seeding import draw_seed
 from ._state import resolve_n_jobs
 from ._targets import RealTarget, Target
@@ -163,21 +165,8 @@ class HSMoERegressor(OnlineMixture):
     ) -> None:
         self._store(locals())
 
-    def _new_target(self, y: Any) -> Target:
+    def _new_target(self, y: Any, frequencies: IntArray | None = None) -> Target:
         return RealTarget()
-
-    def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn, which alone calls this, what kind of estimator this is."""
-        from sklearn.utils import InputTags, RegressorTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="regressor",
-            target_tags=TargetTags(required=True),
-            transformer_tags=None,
-            classifier_tags=None,
-            regressor_tags=RegressorTags(),
-            input_tags=InputTags(allow_nan=self.missing == "skip"),
-        )
 
     def predict(
         self, X: Any, return_std: bool = False
@@ -211,6 +200,32 @@ class HSMoERegressor(OnlineMixture):
         if return_std:
             return located, scatter(scaling.spread(np.sqrt(variance)), kept)
         return located
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination R^2 of :meth:`predict`; higher is better.
+
+        What scikit-learn's searches compare by default.  It looks at the mean alone;
+        ``log_density`` and ``crps`` judge the whole forecast.
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        y : array_like, shape (n,)
+            What was observed.
+        sample_weight : array_like, shape (n,), optional
+            Weights of the rows in the score, any numbers from 0 on.
+
+        Returns
+        -------
+        float
+            At most 1; rows left out as incomplete (``missing="skip"``) do not count.
+        """
+        predicted = np.asarray(self.predict(X))
+        observed, _ = self._read_target(y, len(predicted), self._begun().target)
+        weights = read_score_weights(sample_weight, len(predicted))
+        known = ~(np.isnan(predicted) | np.isnan(observed))
+        return r2_score(observed[known], predicted[known], weights[known])
 
     def predict_quantiles(self, X: Any, probs: ArrayLike) -> FloatArray:
         """Return quantiles of the predictive mixture.
@@ -321,6 +336,13 @@ class HSMoERegressor(OnlineMixture):
         _, engine, scaling, expert, gate, kept = self._read_designs(X)
         seed = draw_seed(random_state)
         return scatter(scaling.location(engine.sample(expert, gate, count, seed)), kept)
+
+    def _predict_mixture(self, X: Any) -> PredictiveMixture:
+        """Return the forecasts of rows as a value that outlives what the model learns later."""
+        state, engine, scaling, expert, gate, kept = self._read_designs(X)
+        if kept is not None and not kept.all():
+            raise ValueError(f"X: row {int(np.argmin(kept))} is incomplete; drop it")
+        return predictive_mixture(state, engine, scaling, expert, gate, resolve_n_jobs(self.n_jobs))
 
     def draw_mixtures(self, n_draws: int, random_state: Any = 0) -> list[KnownMixture]:
         """Draw mixtures with known parameters from the posterior, in the units of the data.
@@ -483,7 +505,7 @@ class HSMoERegressor(OnlineMixture):
     def _given_rows(self, X: Any, y: Any) -> GivenRows:
         """Read rows to show draws at; the complete ones are left."""
         state, _, _ = self._view()
-        raw, _, _ = read_features(X, expected=(state.names, state.n_features), missing=self.missing)
+        raw, _, _ = read_features(X, expected=self._known(state), missing=self.missing)
         if y is None:
             _, _, _, expert, gate, kept = self._read_designs(X)
             target = None

@@ -32,10 +32,6 @@ struct Changing {
   EngineUse& use;
 };
 
-double option(const py::dict& d, const char* key, double fallback) {
-  return d.contains(key) ? d[key].cast<double>() : fallback;
-}
-
 PriorOptions prior_options(const py::dict& d) {
   const auto kind = d["kind"].cast<std::string>();
   if (kind == "horseshoe" || kind == "group-horseshoe") {
@@ -56,50 +52,11 @@ PriorOptions prior_options(const py::dict& d) {
   throw InvalidArgument("Engine: gate_prior kind '" + kind + "' is not one of horseshoe, group-horseshoe, horseshoe-paper, normal");
 }
 
-template <class Options>
-Options noise_options(const py::dict& d) {
-  Options o;
-  o.a0 = option(d, "a0", o.a0);
-  o.b0 = option(d, "b0", o.b0);
-  o.b0_shape = option(d, "b0_shape", o.b0_shape);
-  o.coefficient_variance = option(d, "coefficient_variance", o.coefficient_variance);
-  return o;
-}
-
 NodeKind node_kind(const std::string& name) {
   if (name == "logistic") return NodeKind::logistic;
   if (name == "softmax") return NodeKind::softmax;
   if (name == "laplace") return NodeKind::laplace;
   throw InvalidArgument("Engine: node kind '" + name + "' is not one of logistic, softmax, laplace");
-}
-
-template <class Options>
-Options augmented_options(const py::dict& d) {
-  Options o = noise_options<Options>(d);
-  o.intercept_variance = option(d, "intercept_variance", o.intercept_variance);
-  if (d.contains("shape_grid")) o.shape_grid = d["shape_grid"].cast<std::vector<double>>();
-  if (d.contains("offset")) o.offset = d["offset"].cast<std::vector<double>>();
-  return o;
-}
-
-ExpertOptions expert_options(const py::dict& d) {
-  const auto kind = d["kind"].cast<std::string>();
-  if (kind == "gaussian") return noise_options<GaussianOptions>(d);
-  if (kind == "student") return augmented_options<StudentOptions>(d);
-  if (kind == "laplace") return augmented_options<LaplaceOptions>(d);
-  if (kind == "negative-binomial") return augmented_options<NegativeBinomialOptions>(d);
-  if (kind == "logit") {
-    auto o = augmented_options<LogitOptions>(d);
-    o.n_classes = int(option(d, "n_classes", o.n_classes));
-    return o;
-  }
-  if (kind == "binomial") {
-    auto o = augmented_options<BinomialOptions>(d);
-    o.n_trials = option(d, "n_trials", o.n_trials);
-    return o;
-  }
-  throw InvalidArgument("Engine: expert kind '" + kind +
-                        "' is not one of gaussian, student, laplace, logit, binomial, negative-binomial");
 }
 
 PhiKernel phi_kernel(const std::string& name) {
@@ -423,6 +380,18 @@ void bind_engine(py::module_& m) {
         e.sample(rows, n_samples, words, data);
         return out;
       }, "X"_a, "U"_a, "n_samples"_a, "seed"_a)
+      .def("components", [](const Engine& e, const Doubles& X, const Doubles& U, int n_jobs) {
+        const Reading reading(e);
+        const Rows rows = rows_of(e, "Engine.components", &X, &U, nullptr);
+        auto weight = new_array<double>({rows.n, e.n_components()});
+        auto field = new_array<double>({rows.n, e.n_component_fields(), e.n_components()});
+        double *a = weight.mutable_data(), *b = field.mutable_data();
+        {
+          py::gil_scoped_release release;
+          e.components(rows, n_jobs, a, b);
+        }
+        return py::make_tuple(weight, field);
+      }, "X"_a, "U"_a, "n_jobs"_a)
       .def("gate_proba", [](const Engine& e, const Doubles& U, int n_jobs) {
         const Reading reading(e);
         const Rows rows = rows_of(e, "Engine.gate_proba", nullptr, &U, nullptr);

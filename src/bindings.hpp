@@ -7,6 +7,7 @@
 #include <pybind11/pybind11.h>
 
 #include <hsmoe/error.hpp>
+#include <hsmoe/expert/expert_options.hpp>
 #include <hsmoe/types.hpp>
 
 namespace hsmoe::bind {
@@ -46,9 +47,15 @@ py::array_t<T> to_array(const std::vector<T>& v, std::initializer_list<Index> sh
   return a;
 }
 
+inline double option(const py::dict& d, const char* key, double fallback) {
+  return d.contains(key) ? d[key].cast<double>() : fallback;
+}
+ExpertOptions expert_options(const py::dict& d);
+
 void bind_errors(py::module_& m);
 void bind_resampling(py::module_& m);
 void bind_linalg(py::module_& m);
 void bind_engine(py::module_& m);
+void bind_law(py::module_& m);
 
 }  // namespace hsmoe::bind

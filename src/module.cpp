@@ -41,6 +41,7 @@ PYBIND11_MODULE(HSMOE_MODULE, m) {
   bind_resampling(m);
   bind_linalg(m);
   bind_engine(m);
+  bind_law(m);
   // The sampler of this level, for hsmoe.random (Cython) to draw from without the GIL.
   m.attr("_random_api") = py::capsule(hsmoe_random_functions(), "hsmoe._random_api");
 }

@@ -44,8 +44,8 @@ BAD_ROWS = {
         [1, 2],
         ["row 1", "'b'", "-inf"],
     ),
-    "too few columns": (rows()[["a", "b"]], GOOD_Y, ["2 columns", "3"]),
-    "too many columns": (np.ones((4, 5)), GOOD_Y, ["5 columns", "3"]),
+    "too few columns": (rows()[["a", "b"]], GOOD_Y, ["2 features", "3 features", "HSMoERegressor"]),
+    "too many columns": (np.ones((4, 5)), GOOD_Y, ["5 features", "3 features"]),
     "renamed column": (rows().rename(columns={"b": "z"}), GOOD_Y, ["'z'", "'b'"]),
     "reordered columns": (rows()[["b", "a", "c"]], GOOD_Y, ["order", "feature_names_in_"]),
     "duplicated column": (
@@ -64,7 +64,8 @@ BAD_ROWS = {
     "dates": (rows(c=pd.date_range("2020", periods=4)), GOOD_Y, ["'c'", "datetime"]),
     "categories": (rows(c=pd.Categorical(list("xxyy"))), GOOD_Y, ["'c'", "category"]),
     "objects": (np.array([[1, 2, None]] * 4, dtype=object), GOOD_Y, ["object", "astype"]),
-    "object column": (rows(a=np.array([1, 2, 3, 4], dtype=object)), GOOD_Y, ["'a'", "object"]),
+    "object column": (rows(a=np.array([1, 2, "3", 4], dtype=object)), GOOD_Y, ["'a'", "row 2"]),
+    "too large an integer": (np.full((4, 3), 10**400, dtype=object), GOOD_Y, ["float64"]),
     "complex": (np.ones((4, 3), dtype=complex), GOOD_Y, ["complex"]),
     "complex column": (rows(a=np.ones(4, dtype=complex)), GOOD_Y, ["'a'", "complex"]),
     "no rows": (np.empty((0, 3)), [], ["no rows"]),
@@ -103,7 +104,7 @@ BAD_ROWS = {
     "y complex": (rows(), np.ones(4, dtype=complex), ["y has dtype complex"]),
     "y of two columns": (rows(), np.ones((4, 2)), ["(4, 2)", "one dimension"]),
     "y a number": (rows(), 3.0, ["y has shape ()"]),
-    "y missing": (rows(), None, ["y is a NoneType"]),
+    "y missing": (rows(), None, ["the target y is None"]),
     "overflow": (rows(b=[1, 1.7e308, 3, 4]), GOOD_Y, []),
 }
 

@@ -5,6 +5,9 @@ import importlib
 
 import pytest
 
+# Modules whose examples need a package of an extra.
+EXTRAS = {"hsmoe.river": "river", "hsmoe.skpro": "skpro", "hsmoe._skpro_distributions": "skpro"}
+
 MODULES = [
     "hsmoe._dispatch",
     "hsmoe._experts",
@@ -24,11 +27,14 @@ MODULES = [
     "hsmoe.mixtures",
     "hsmoe.regressor",
     "hsmoe.resampling",
+    *EXTRAS,
 ]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason=f"extra {EXTRAS[name]}")
     failed, attempted = doctest.testmod(importlib.import_module(name))
     assert attempted > 0
     assert failed == 0

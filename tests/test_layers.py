@@ -69,3 +69,29 @@ def test_only_dispatch_loads_the_engine():
 def test_no_pickle():
     for path in (ROOT / "hsmoe").rglob("*.py"):
         assert not {"pickle", "joblib", "dill", "marshal", "shelve"} & set(imports(path)), path
+
+
+# Libraries that users may have: which modules may import them at their top.
+OPTIONAL = {
+    "river": {"river.py", "_river_proba.py"},
+    "skpro": {"skpro.py", "_skpro_distributions.py"},
+    "pandas": {"skpro.py", "_skpro_distributions.py"},
+    "sklearn": set(),
+    "polars": set(),
+}
+
+
+def test_optional_libraries_are_imported_where_they_are_meant():
+    """At the top of modules of hsmoe/; functions may import what they need."""
+    for path in (ROOT / "hsmoe").glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module]
+            elif isinstance(node, ast.ImportFrom):  # nothing inside builds on an adapter
+                inside = {node.module, *(alias.name for alias in node.names)}
+                assert not inside & {"river", "skpro"}, path
+            for name in {name.partition(".")[0] for name in names} & set(OPTIONAL):
+                assert path.name in OPTIONAL[name], f"{path.name} imports {name}"

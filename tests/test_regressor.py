@@ -114,13 +114,24 @@ def test_inside_scikit_learn(two_regimes):
 def test_import_is_light():
     code = (
         "import sys, hsmoe\n"
-        "heavy = {'pandas', 'polars', 'sklearn', 'matplotlib', 'click', 'rich', 'scipy', 'arviz'}\n"
+        "heavy = {'pandas', 'polars', 'sklearn', 'matplotlib', 'click', 'rich', 'scipy', 'arviz',\n"
+        "         'river', 'skpro', 'skbase', 'joblib'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
     )
     assert out.stdout.strip() == "[]"
+
+
+def test_import_is_quick():
+    """0.3 s of processor time, the best of three: numpy's own share is most of it."""
+    code = (
+        "import time\nbegan = time.process_time()\nimport hsmoe\nprint(time.process_time() - began)"
+    )
+    command = [sys.executable, "-P", "-c", code]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
+    assert min(float(run.stdout) for run in runs) < 0.3
 
 
 # ---------------------------------------------------------------- predictions

@@ -58,6 +58,13 @@ void MixtureEngine::sample(const Rows& rows, Index n_samples, const std::uint64_
   });
 }
 
+void MixtureEngine::components(const Rows& rows, int n_jobs, double* weight, double* field) const {
+  for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) {
+    std::copy_n(m.weight, m.size, weight + i * Index(m.size));
+    for (int f = 0; f < law_->fields(); ++f) std::copy_n(m[f], m.size, field + (i * law_->fields() + f) * Index(m.size));
+  });
+}
+
 std::vector<double> MixtureEngine::pooled_weights() const {
   const std::vector<double>&weight = log_weight(), &share = log_share();
   const Index N = n_particles();

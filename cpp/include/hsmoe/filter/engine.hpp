@@ -158,6 +158,10 @@ class Engine {
   virtual void class_proba(const Rows& rows, int n_jobs, double* out) const = 0;  // (n, n_classes)
   virtual void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const = 0;
   virtual void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const = 0;
+  /// The mixtures themselves, for forecast_components.hpp: weight (n, size), field (n, fields, size).
+  virtual void components(const Rows& rows, int n_jobs, double* weight, double* field) const = 0;
+  virtual Index n_components() const = 0;     // of a mixture
+  virtual int n_component_fields() const = 0;
   virtual void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const = 0;
 
   // Reports.

@@ -25,6 +25,10 @@ class MixtureEngine : public Engine {
   void class_proba(const Rows& rows, int n_jobs, double* out) const override;
   void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const override;
 
+  void components(const Rows& rows, int n_jobs, double* weight, double* field) const override;
+  Index n_components() const override { return Index(log_weight().size()) * config_.n_experts; }
+  int n_component_fields() const override { return law_->fields(); }
+
   std::vector<double> gate_inclusion() const override;
   std::vector<double> expert_counts() const override;
   std::vector<double> ess() const override;

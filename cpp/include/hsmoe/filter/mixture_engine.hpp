@@ -25,6 +25,7 @@ class MixtureEngine : public Engine {
   void class_proba(const Rows& rows, int n_jobs, double* out) const override;
   void sample(const Rows& rows, Index n_samples, const std::uint64_t seed[4], double* out) const override;
 
+  std::vector<double> n_experts_posterior() const override;
   std::vector<double> gate_inclusion() const override;
   std::vector<double> expert_counts() const override;
   std::vector<double> ess() const override;

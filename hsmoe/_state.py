@@ -201,9 +201,7 @@ class Settings:
             check_changing(changing, gate, retain)
         n_particles = check_integer("n_particles", given["n_particles"], 1)
         expert = resolve_expert(given["expert"], kind)
-        variational = resolve_inference(
-            given["inference"], expert, gate, gate_prior, changing
-        )
+        variational = resolve_inference(given["inference"], expert, gate, gate_prior, changing)
         return cls(
             parameters=given,
             n_experts=n_experts,

@@ -47,7 +47,7 @@ class ChangingExperts:
 
     def __post_init__(self) -> None:
         check_integer("ChangingExperts: most", self.most, 2)
-        if self.change_rate != 0:
+        if self.change_rate != 0 or isinstance(self.change_rate, bool):
             check_number("ChangingExperts: change_rate", self.change_rate, 0.0, 1.0)
 
 

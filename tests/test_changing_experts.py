@@ -176,7 +176,7 @@ def test_same_bits_in_chunks_with_threads_and_from_a_file():
 def test_every_kind_of_expert(make, wanted):
     X, y = _regimes(260, 7, np.arange(260) > 120)
     model = make(ChangingExperts(3, 0.05), 16, 1, retain=40, random_state=0)
-    model.partial_fit(X, wanted(y))
+    model.fit(X, wanted(y))
     assert 1.0 <= _expected(model) <= 3.0
     assert np.isfinite(model.log_evidence_)
 

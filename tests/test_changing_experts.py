@@ -146,6 +146,12 @@ def test_what_is_reported_follows_the_open_experts():
     assert np.isfinite(mean).all() and np.isfinite(std).all()
     merged = hsmoe.merge_experts(model, n_draws=50)
     assert 2 <= merged.n_experts <= 3
+    pytest.importorskip("arviz")
+    draws = model.to_arviz(X[:7], y[:7], n_draws=20)
+    assert np.isfinite(draws.posterior["beta"].values).all()
+    assert np.isfinite(draws.log_likelihood["y"].values).all()
+    shares = draws.posterior_predictive["expert_proba"].values
+    assert shares.sum(-1) == pytest.approx(1.0)
     selection = hsmoe.select_n_experts(model, X, y, [1, 2])
     assert selection.candidates == (1, 2)
 

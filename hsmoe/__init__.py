@@ -1,6 +1,7 @@
 """Bayesian mixtures of experts learned online, with sparse routing and honest intervals."""
 
 from . import linalg, losses, merging, mixtures, resampling
+from ._changing import ChangingExperts
 from ._dispatch import build_config, simd_level
 from ._errors import CheckpointError, NotFittedError
 from ._experts import (
@@ -31,6 +32,7 @@ from .regressor import HSMoERegressor
 
 __all__ = [
     "BinomialExpert",
+    "ChangingExperts",
     "CheckpointError",
     "ClassForecast",
     "CountForecast",

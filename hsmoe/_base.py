@@ -465,6 +465,29 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, ABC):
             return scatter(mean, kept), scatter(std, kept)
         return scatter(mean, kept)
 
+    def n_experts_posterior(self) -> FloatArray:
+        """Return how probable each number of experts is, those open at the next row.
+
+        Returns
+        -------
+        ndarray, shape (n_experts,)
+            Probabilities of 1, 2, ... experts, pooled over the islands by their shares in a
+            forecast.  They say something with ``n_experts=ChangingExperts(most)``, and have
+            ``most`` entries then; else the number is known.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe
+        >>> X = np.linspace(-1, 1, 300)[:, None]
+        >>> y = np.where(X[:, 0] > 0, 3.0, 0.0) + 0.1 * np.sin(99 * X[:, 0])
+        >>> experts = hsmoe.ChangingExperts(most=3)
+        >>> model = hsmoe.HSMoERegressor(experts, 32, 1, random_state=0).fit(X, y)
+        >>> model.n_experts_posterior().shape, 1 + int(np.argmax(model.n_experts_posterior()))
+        ((3,), 2)
+        """
+        _, engine, _ = self._view()
+        return np.asarray(engine.n_experts_posterior())
+
     def active_experts(self, X: Any, mass: float = 0.99) -> int:
         """Return how many experts are in use: the most probable number that carries ``mass``.
 
@@ -478,7 +501,7 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, ABC):
         Returns
         -------
         int
-            Between 1 and ``n_experts``.
+            Between 1 and the number of experts.
         """
         if not isinstance(mass, numbers.Real) or not 0.0 < mass <= 1.0:
             raise ValueError(f"mass is {mass!r}; it must be a number above 0 and at most 1")

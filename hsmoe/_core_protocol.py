@@ -69,6 +69,8 @@ class Engine(Protocol):
 
     def active_experts(self, U: FloatArray, mass: float, n_jobs: int) -> FloatArray: ...
 
+    def n_experts_posterior(self) -> FloatArray: ...
+
     def gate_inclusion(self) -> FloatArray: ...
 
     def expert_counts(self) -> FloatArray: ...
@@ -157,6 +159,7 @@ class EngineFactory(Protocol):
         early_rows: int = 0,
         forgetting: FloatArray,
         pool_memory: float,
+        change_rate: float | None = None,
         variational: Mapping[str, Any] | None = None,
         seeds: SeedArray,
     ) -> Engine: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ._changing import ChangingExperts
 from ._experts import (
     BinomialExpert,
     Expert,
@@ -58,7 +59,11 @@ class Variational:
 
 
 def resolve_inference(
-    inference: Any, expert: Expert, gate: Gate, gate_prior: GatePrior
+    inference: Any,
+    expert: Expert,
+    gate: Gate,
+    gate_prior: GatePrior,
+    changing: ChangingExperts | None = None,
 ) -> Variational | None:
     """Return the variational settings that an ``inference`` parameter names; None: particles."""
     if isinstance(inference, str) and inference == "particles":
@@ -69,6 +74,11 @@ def resolve_inference(
         raise ValueError(
             f"inference is {inference!r}; it must be 'particles', 'variational' or a Variational "
             "object"
+        )
+    if changing:
+        raise ValueError(
+            f"n_experts is {changing!r}, and inference is variational, which has a number of "
+            "experts that does not change: give a number, or choose inference='particles'"
         )
     if isinstance(gate, GateNodes):
         raise ValueError(

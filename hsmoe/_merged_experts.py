@@ -335,7 +335,9 @@ def _mean_atoms(
     Experts of a share of at most ``least`` are negligible.
     """
     weight = gate.mean(axis=1)  # (M, K)
-    share = weight / np.maximum(weight.sum(axis=0), np.finfo(float).tiny)
+    total = weight.sum(axis=0)
+    # An expert that is closed in every draw gets no rows at all.
+    share = np.where(total > 0, weight / np.maximum(total, np.finfo(float).tiny), 1 / len(weight))
     mean = (share[:, :, None] * beta).sum(axis=0)
     noise = (share * variance).sum(axis=0)
     routing = gate.mean(axis=0)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ._changing import ChangingExperts, check_changing, resolve_n_experts
 from ._checks import check_integer, check_number
 from ._core_protocol import Engine, FloatArray, IntArray
 from ._dispatch import core
@@ -125,7 +126,8 @@ class Settings:
     """The structural parameters, validated."""
 
     parameters: dict[str, Any]  # as the user gave them
-    n_experts: int
+    n_experts: int  # leaves of the gate
+    changing: ChangingExperts | None  # None: all of them are open at every row
     n_particles: int
     n_islands: int
     gate: Gate
@@ -150,7 +152,7 @@ class Settings:
         parameters = {**_ABSENT_IN_OLD_FILES, **parameters}
         tuning = TUNING if tuning is None else tuning
         given = {name: copy.deepcopy(parameters[name]) for name in STRUCTURAL_PARAMETERS}
-        n_experts = check_integer("n_experts", given["n_experts"], 1)
+        n_experts, changing = resolve_n_experts(given["n_experts"])
         n_warmup = given["n_warmup"]
         if isinstance(n_warmup, str):
             if n_warmup != "auto":
@@ -170,12 +172,15 @@ class Settings:
         n_islands = check_integer("n_islands", given["n_islands"], 1)
         retain = _resolve_retain(given["retain"])
         gate, gate_prior = _resolve_gate_and_prior(given, n_experts)
+        if changing:
+            check_changing(changing, gate, retain)
         n_particles = check_integer("n_particles", given["n_particles"], 1)
         expert = resolve_expert(given["expert"], kind)
-        variational = resolve_inference(given["inference"], expert, gate, gate_prior)
+        variational = resolve_inference(given["inference"], expert, gate, gate_prior, changing)
         return cls(
             parameters=given,
             n_experts=n_experts,
+            changing=changing,
             n_particles=1 if variational else n_particles,
             n_islands=n_islands,
             gate=gate,
@@ -304,6 +309,7 @@ class LearnedState:
             early_rows=settings.early_rows,
             forgetting=np.array(settings.forgetting),
             pool_memory=settings.pool_memory,
+            change_rate=settings.changing.change_rate if settings.changing else None,
             variational=settings.variational.to_core() if settings.variational else None,
             seeds=engine_seeds(self.seeds, settings.n_islands, settings.early_particles),
         )

@@ -46,6 +46,7 @@ def summarise(
         f"  log evidence  {evidence}",
         *([f"  WARNING       {disagreement}"] if disagreement else []),
         _population(state, engine),
+        *([_open_experts(engine)] if settings.changing else []),
         f"  gate prior    {settings.gate_prior!r}",
         f"  expert        {settings.expert!r}",
         "",
@@ -144,6 +145,13 @@ def _population(state: LearnedState, engine: Engine) -> str:
         f"  particles     {total:,}{islands}, ESS {float(np.sum(engine.ess)):.1f}, "
         f"resampled {resamplings:,} times"
     )
+
+
+def _open_experts(engine: Engine) -> str:
+    probability = np.asarray(engine.n_experts_posterior())
+    likely = [k for k in np.argsort(-probability, kind="stable") if probability[k] >= 0.01]
+    numbers = ", ".join(f"{k + 1} ({100 * probability[k]:.0f}%)" for k in likely)
+    return f"  experts open  {numbers} of {len(probability)}"
 
 
 def _known(values: FloatArray) -> bool:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._changing import ChangingExperts
 from ._errors import CheckpointError
 from ._experts import (
     BinomialExpert,
@@ -50,6 +51,7 @@ _PARTS = {
     part.__name__: part
     for part in (
         BinomialExpert,
+        ChangingExperts,
         GaussianExpert,
         GroupHorseshoePrior,
         HorseshoePrior,

@@ -35,9 +35,10 @@ class HSMoERegressor(OnlineMixture):
 
     Parameters
     ----------
-    n_experts : int
+    n_experts : int or ChangingExperts
         Number of experts K; 1 is Bayesian linear regression with unknown noise.  Experts that the
-        data do not ask for stay nearly empty.
+        data do not ask for stay nearly empty.  ``ChangingExperts(most)``: experts open and close
+        along the stream, and ``n_experts_posterior()`` says how many there are.
     n_particles : int
         Particles of each island.  More particles: less Monte Carlo error, more time.  The first
         rows decide most: an island has seven times as many, or 896 if that is less (but never

@@ -155,6 +155,7 @@ def enumerated_log_evidence(
     n_grid: int = 241,
     n_tau: int = 121,
     expert_log_evidence: Callable[[tuple[int, ...]], float] | None = None,
+    open_experts: ArrayLike | None = None,
 ) -> float:
     """Exact log evidence of a small mixture of experts by enumeration and quadrature.
 
@@ -182,6 +183,9 @@ def enumerated_log_evidence(
     expert_log_evidence : callable, optional
         From the numbers of rows, ascending, to the log evidence of one expert that has them; the
         normal-inverse-gamma regression by default.
+    open_experts : array_like of bool, shape (n, K), optional
+        Which experts are open at which row; all of them by default.  A split that does not have an
+        open expert on both sides sends the row to the side that has one.
     """
     X, U, y = np.asarray(X, float), np.asarray(U, float), np.asarray(y, float)
     n, p = U.shape
@@ -231,10 +235,15 @@ def enumerated_log_evidence(
         return out
 
     allocations = np.array(list(itertools.product(range(_n_leaves(tree)), repeat=n)))
+    is_open = (
+        np.ones((n, _n_leaves(tree)), bool) if open_experts is None else np.asarray(open_experts)
+    )
+    allocations = allocations[is_open[np.arange(n), allocations].all(1)]
     numerator = np.tile(w_tau, (len(allocations), 1))
     denominator = w_tau.copy()
     for left, right in tree:
         signs = np.isin(allocations, left) * 1 - np.isin(allocations, right) * 1
+        signs *= is_open[:, left].any(1) & is_open[:, right].any(1)
         patterns, which = np.unique(signs, axis=0, return_inverse=True)
         mean = 0.0 if paper else np.log(len(left) / len(right))
         numerator *= gate_integrals(patterns, mean)[which.ravel()]

@@ -94,6 +94,12 @@ ParticleReport MixtureEngine::blank_report() const {
   return r;
 }
 
+std::vector<double> MixtureEngine::n_experts_posterior() const {
+  std::vector<double> probability(std::size_t(config_.n_experts), 0.0);
+  probability.back() = 1.0;
+  return probability;
+}
+
 std::vector<double> MixtureEngine::gate_inclusion() const {
   const std::vector<double> w = pooled_weights();
   std::vector<double> mean(std::size_t(n_splits() * config_.gate_dim), 0.0);

@@ -233,6 +233,33 @@ int main() {
       CHECK(crps[0] == crps[1]);
       CHECK(crps[0] == crps[2]);
     }
+  for (Index retain : {Index(30), Index(-1)}) {  // leaves that open and close, and are free again
+    EngineConfig c = config(retain);
+    c.change_rate = 0.05;
+    std::vector<double> crps[3];
+    const EngineState reference = run<1>(data, c, 1, data.n, &crps[0]);
+    CHECK(reference.sweep_log.size() > 3);
+    CHECK(same(reference, run<2>(data, c, 1, data.n, &crps[1])));
+    CHECK(same(reference, run<4>(data, c, 2, 7)));
+    CHECK(same(reference, run<8>(data, c, 3, 1, &crps[2])));
+    CHECK(crps[0] == crps[1] && crps[0] == crps[2]);
+    auto engine = make_engine<4>(c, seeds(c));
+    engine->set_state(reference);
+    double total = 0;
+    for (double v : engine->n_experts_posterior()) total += v;
+    CHECK_CLOSE(total, 1.0, 1e-12);
+    EngineState wrong = reference;  // the last number of a particle without frozen sums: where its last expert closed
+    if (retain < 0) {
+      wrong.particles.back() = double(wrong.n_rows + 1);
+      bool thrown = false;
+      try {
+        engine->set_state(wrong);
+      } catch (const InvalidArgument&) {
+        thrown = true;
+      }
+      CHECK(thrown && same(reference, engine->state()));
+    }
+  }
   for (const Kind& kind : kinds())
     for (const Nodes& nodes : {Nodes{}, mixed})
       for (Index retain : {Index(nodes.empty() ? 0 : -1), Index(30)}) {

@@ -68,6 +68,20 @@ class Expert {
   virtual void describe_draw(const Lane<W>* draw, int lane, double* coefficients, double* variance, double* shape) const = 0;
   /// Exchange experts `first` and `second` in the lanes of the mask.
   virtual void exchange(double* state, Lane<W> first, Lane<W> second, Mask<W> mask) const = 0;
+  /// Experts without rows, drawn from the prior, in the lanes that `fresh` has of each of the K; their frozen sums emptied.
+  /// mask: the lanes of any.
+  void begin_anew(double* state, double* frozen, const Mask<W>* fresh, int K, Stream<W>& rng, Mask<W> mask) const {
+    const Index size = W * Index(fields());
+    AlignedVector<double> prior(static_cast<std::size_t>(size), 0.0);
+    init(prior.data(), rng, mask);
+    const int stride = fields() / K, sum_stride = sum_fields() / K;
+    for (int k = 0; k < K; ++k) {
+      for (int f = W * k * stride; f < W * (k + 1) * stride; f += W)
+        select(fresh[k], Lane<W>::load(&prior[std::size_t(f)]), Lane<W>::load(state + f)).store(state + f);
+      for (int f = W * k * sum_stride; f < W * (k + 1) * sum_stride; f += W)
+        select(fresh[k], Lane<W>(0.0), Lane<W>::load(frozen + f)).store(frozen + f);
+    }
+  }
   /// Null where parameters are part of the state.
   virtual const ConjugateExpert<W>* conjugate() const { return nullptr; }
 

@@ -49,6 +49,14 @@ inline void check_config(const EngineConfig& c) {
       detail::invalid("Engine", "forgetting", rate, "1 unless retain is positive: what decays are rows no longer retained");
   if (!c.forgetting.empty() && Index(c.forgetting.size()) != c.n_islands)
     detail::invalid("Engine", "forgetting", c.forgetting.size(), "one rate an island");
+  if (c.change_rate) {
+    check_at_least("Engine", "n_experts", c.n_experts, 2);
+    if (!(*c.change_rate >= 0.0 && *c.change_rate < 1.0)) detail::invalid("Engine", "change_rate", *c.change_rate, "from 0 to below 1");
+    if (c.variational || !c.nodes.empty())
+      throw InvalidArgument("Engine: change_rate is for trees of logistic splits learned by particles");
+    if (c.retain == 0)
+      detail::invalid("Engine", "retain", c.retain, "positive, or -1 for all rows, with change_rate: paths are revised in scans");
+  }
   const Index n_leaves = Index(c.leaves.size());
   if (n_leaves != c.n_experts) detail::invalid("Engine", "leaves", n_leaves, "as many as n_experts");
 }

@@ -43,6 +43,7 @@ struct EngineConfig {
   Index early_rows = 0;
   std::vector<double> forgetting;  // by island: decay of the frozen statistics a row (empty: 1)
   double pool_memory = 1.0;        // once rows are frozen, islands are pooled by evidence that decays so much a row
+  std::optional<double> change_rate;  // experts that open and close, so many openings a row; without it all are always open
   std::optional<VariationalOptions> variational;  // mean field, one member an island, instead of particles
 
   int first_particles() const { return early_rows > 0 ? std::max(early_particles, n_particles) : n_particles; }
@@ -165,6 +166,7 @@ class Engine {
   virtual void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const = 0;
 
   // Reports.
+  virtual std::vector<double> n_experts_posterior() const = 0;  // probabilities of 1, 2, ... experts open at the next row
   virtual std::vector<double> gate_inclusion() const = 0;
   virtual std::vector<double> expert_counts() const = 0;
   virtual ParticleReport particle(Index i) const = 0;  // -1: the heaviest

@@ -44,7 +44,7 @@ std::unique_ptr<Gate<W>> make_gate(const EngineConfig& c) {
   if (c.nodes.empty()) {
     Tree tree(c.tree, c.leaves);
     auto prior = make_prior<W>(c.gate_prior, tree.n_nodes(), c.gate_dim);
-    return std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior));
+    return std::make_unique<TreeGate<W>>(std::move(tree), c.gate_dim, std::move(prior), c.change_rate);
   }
   if (c.retain == 0)
     detail::invalid("Engine", "retain", c.retain,

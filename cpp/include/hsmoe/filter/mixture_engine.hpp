@@ -29,6 +29,7 @@ class MixtureEngine : public Engine {
   Index n_components() const override { return Index(log_weight().size()) * config_.n_experts; }
   int n_component_fields() const override { return law_->fields(); }
 
+  std::vector<double> n_experts_posterior() const override;
   std::vector<double> gate_inclusion() const override;
   std::vector<double> expert_counts() const override;
   std::vector<double> ess() const override;

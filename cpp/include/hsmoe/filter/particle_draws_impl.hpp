@@ -42,7 +42,7 @@ void ParticleFilter<W>::draw(const std::vector<Index>& particles, const std::uin
       gate_->describe(gate_state, lane, out.phi + m * splits * p, out.local_scale + m * splits * p, inclusion.data(),
                       out.global_scale + m);
       for (Index i = 0; i < rows.n; ++i) {
-        const Row row = row_at(rows, i, uu);
+        const Row row = row_at(rows, i, n_rows_, uu);
         const Index at = (m * rows.n + i) * K;
         gate_->log_proba(gate_state, row, log_term, memo);
         for (int k = 0; k < K; ++k) out.log_gate[at + k] = log_term[k][lane];

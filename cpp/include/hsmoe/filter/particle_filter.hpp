@@ -3,7 +3,8 @@
 //   1. weigh:      increment_i = log sum_k g_k(u; phi_i) f_k(y | x; statistics_i), in every particle
 //   2. reweight:   log Z += log sum_i W_i exp(increment_i); systematic resampling below the ESS threshold
 //   3. propagate:  z ~ Cat(g_k f_k) with the phi that entered the weight; then the expert z and the gate
-//                  learn the row, and phi and the scales are refreshed
+//                  learn the row, and phi and the scales are refreshed; where experts open and close
+//                  (gate/open_leaves.hpp), it is drawn which are open at the next row
 //   4. rejuvenate: in an island that resampled, Gibbs scans of every particle over the retained rows
 //   5. thin:       after early_rows rows systematic resampling leaves n_particles of the early_particles of an island
 //
@@ -60,6 +61,7 @@ class ParticleFilter final : public MixtureEngine {
 
   void gate_proba(const Rows& rows, int n_jobs, double* mean, double* sd) const override;
   void active_experts(const Rows& rows, double mass, int n_jobs, double* probability) const override;
+  std::vector<double> n_experts_posterior() const override;
 
   ParticleReport particle(Index i) const override;
   void draw(const std::vector<Index>& particles, const std::uint64_t* seeds, const Rows& rows, int n_jobs,
@@ -110,7 +112,7 @@ class ParticleFilter final : public MixtureEngine {
   void learn_run(const Rows& rows, Index first, Index last, ThreadPool& pool, std::vector<Scratch>& scratch,
                  const LearnPath& path, const ForecastPath* forecast, const Poll& poll);
   void thin();
-  Row row_at(const Rows& rows, Index i, std::vector<double>& uu) const;
+  Row row_at(const Rows& rows, Index i, Index at, std::vector<double>& uu) const;  // row `at` of the stream
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
   void rejuvenate(Index block, Scratch& scratch);

@@ -72,11 +72,11 @@ std::vector<typename ParticleFilter<W>::Scratch> ParticleFilter<W>::scratches(in
 }
 
 template <int W>
-Row ParticleFilter<W>::row_at(const Rows& rows, Index i, std::vector<double>& uu) const {
+Row ParticleFilter<W>::row_at(const Rows& rows, Index i, Index at, std::vector<double>& uu) const {
   const double* u = rows.U + i * config_.gate_dim;
   for (int a = 0, m = 0; a < config_.gate_dim; ++a)
     for (int b = 0; b <= a; ++b, ++m) uu[m] = u[a] * u[b];
-  return {rows.X ? rows.X + i * config_.expert_dim : nullptr, u, uu.data(), rows.y ? rows.y[i] : 0.0};
+  return {rows.X ? rows.X + i * config_.expert_dim : nullptr, u, uu.data(), rows.y ? rows.y[i] : 0.0, double(at)};
 }
 
 template <int W>
@@ -153,6 +153,7 @@ void ParticleFilter<W>::propagate(Index block, const Row& row, Scratch& scratch)
   double* state = population_.store.block(block);
   expert_->learn(state, row, z, rng, mask, work);
   gate_->learn(state + W * Index(expert_->fields()), row, z, mass + memo_offset(), config_.phi_kernel, rng, mask, work);
+  if (config_.change_rate) gate_->advance(state + W * Index(expert_->fields()), row.at + 1.0, rng, mask, work);
   rng.store(stream);
 }
 
@@ -254,7 +255,7 @@ void ParticleFilter<W>::learn_run(const Rows& rows, Index first, Index last, Thr
   std::vector<double> growth(R);
   std::vector<double> uu[2] = {scratch[0].uu, scratch[0].uu};
   auto last_poll = std::chrono::steady_clock::now();
-  Row row = row_at(rows, first, uu[0]);
+  Row row = row_at(rows, first, n_rows_, uu[0]);
   pool.run(n_blocks, [&](Index begin, Index end, int t) {
     for (Index b = begin; b < end; ++b) weigh(b, row, batch.get(), 0, scratch[t]);
   });
@@ -278,7 +279,7 @@ void ParticleFilter<W>::learn_run(const Rows& rows, Index first, Index last, Thr
     const bool more = i + 1 < last;
     if (batch && (slot + 1 == batch->slots() || !more)) batch->flush(i - slot, slot + 1, *forecast, pool);
 
-    const Row next = more ? row_at(rows, i + 1, uu[(i + 1 - first) % 2]) : row;
+    const Row next = more ? row_at(rows, i + 1, n_rows_ + 1, uu[(i + 1 - first) % 2]) : row;
     const Index next_slot = batch ? (i + 1 - first) % batch->slots() : 0;
     pool.run(n_blocks, [&](Index begin, Index end, int t) {
       for (Index b = begin; b < end; ++b) {

@@ -24,7 +24,7 @@ void ParticleFilter<W>::for_each_forecast(const Rows& rows, int n_jobs, const Pe
     Lane<W>*log_g = lanes + K, *memo = lanes + 4 * K, *work = memo + memo_rows() * gate_->memo_lanes();
     Lane<W>* components = reinterpret_cast<Lane<W>*>(scratch[t].forecast.data());
     for (Index row_index = begin; row_index < end; ++row_index) {
-      const Row row = row_at(rows, row_index, scratch[t].uu);
+      const Row row = row_at(rows, row_index, n_rows_, scratch[t].uu);
       for (Index b = 0; b < population_.store.n_blocks(); ++b) {
         const double* state = population_.store.block(b);
         expert_->predict(state, row, components, work);
@@ -57,7 +57,7 @@ void ParticleFilter<W>::gate_proba(const Rows& rows, int n_jobs, double* mean, d
     Lane<W>*log_g = lanes + K, *memo = lanes + 4 * K;
     std::vector<double> g(std::size_t(n_islands() * N * K));
     for (Index i = begin; i < end; ++i) {
-      const Row row = row_at(rows, i, scratch[t].uu);
+      const Row row = row_at(rows, i, n_rows_, scratch[t].uu);
       std::fill_n(mean + i * K, K, 0.0);
       std::fill_n(sd + i * K, K, 0.0);
       for (Index b = 0; b < population_.store.n_blocks(); ++b) {
@@ -94,7 +94,7 @@ void ParticleFilter<W>::active_experts(const Rows& rows, double mass, int n_jobs
       const double* gate_state = population_.store.block(b) + W * Index(expert_->fields());
       for (Index k = 0; k < K; ++k) share[k] = Lane<W>(0.0);
       for (Index i = 0; i < rows.n; ++i) {
-        gate_->log_proba(gate_state, row_at(rows, i, scratch[t].uu), log_g, memo);
+        gate_->log_proba(gate_state, row_at(rows, i, n_rows_, scratch[t].uu), log_g, memo);
         for (Index k = 0; k < K; ++k) share[k] += exp(log_g[k]);
       }
       const Index first = (b % population_.store.blocks_per_island()) * W;
@@ -111,6 +111,21 @@ void ParticleFilter<W>::active_experts(const Rows& rows, double mass, int n_jobs
   });
   std::fill_n(probability, K, 0.0);
   for (std::size_t i = 0; i < needed.size(); ++i) probability[needed[i] - 1] += particle_weight[i];
+}
+
+template <int W>
+std::vector<double> ParticleFilter<W>::n_experts_posterior() const {
+  if (!gate_->leaves()) return MixtureEngine::n_experts_posterior();
+  const OpenLeaves<W>& leaves = *gate_->leaves();
+  const std::vector<double> particle_weight = pooled_weights();
+  std::vector<double> probability(std::size_t(config_.n_experts), 0.0);
+  for (Index i = 0; i < n_islands() * n_particles(); ++i) {
+    const Index slot = i % n_particles();
+    const double* state = population_.store.block(population_.store.block_of(i / n_particles(), slot));
+    const Lane<W> n_open = leaves.n_open(leaves.paths(state + W * Index(expert_->fields())), double(n_rows_));
+    probability[std::size_t(n_open[population_.store.lane_of(slot)]) - 1] += particle_weight[std::size_t(i)];
+  }
+  return probability;
 }
 
 template <int W>

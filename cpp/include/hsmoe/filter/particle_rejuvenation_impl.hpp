@@ -117,7 +117,7 @@ void ParticleFilter<W>::rearrange_experts(bool exchanging, bool relocating, bool
   for (Index i = 0; i < n; i += RowBlock::most) {
     const RowBlock rows = buffer.block(i, std::min(i + RowBlock::most, n));
     for (int t = 0; t < rows.n; ++t)
-      gate_->proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0}, g, memo + t * gate_->memo_lanes());
+      gate_->proba(gate_state, {rows.xy[t], rows.u[t], nullptr, 0.0, rows.at[t]}, g, memo + t * gate_->memo_lanes());
     gate_->absorb(gate_state, nullptr, rows, allocation + i, memo, rng, accepted, work);
   }
 }
@@ -170,6 +170,11 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   }
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island, n_rows_ + 1);
+  if (frozen_gate && begin > 0) {
+    std::vector<Mask<W>> freed(static_cast<std::size_t>(K));
+    const Mask<W> some = gate_->forget_closed(gate_state, frozen_gate, begin, end, freed.data(), rng, mask, work);
+    if (any(some)) expert_->begin_anew(state, frozen_expert, freed.data(), K, rng, some);
+  }
   const Index n_scans = scans_over(begin, end);
   // Experts are rearranged while every row is retained: frozen rows belong to the arrangement in which they were frozen.
   const bool all_retained = begin == 0 && freeze == 0, moving = gate_->moves_by_rows();
@@ -184,10 +189,11 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const bool relocating = all_retained && K > 1 && gate_->refitting() && gate_->refitting()->dim() <= most_coefficients &&
                           expert_->conjugate() && turn(block) < relocation_share;
   const bool swapping = relocating && turn(block) < 0.5 * relocation_share;
-  const bool keeping = exchanging || relocating || moving;
+  const OpenLeaves<W>* leaves = gate_->leaves();
+  const bool keeping = exchanging || relocating || moving || leaves;
   // The allocations of a block of rows, or of all for what needs them, with scratch behind them.
   const Index n = end - begin, kept = keeping ? n : Index(RowBlock::most);
-  scratch.allocation.resize(std::size_t(W) * std::size_t(kept + (exchanging ? 2 * n : 0) + gate_->move_lanes(n)));
+  scratch.allocation.resize(std::size_t(W) * std::size_t(kept + (exchanging ? 2 * n : 0) + gate_->move_lanes(n) + (leaves ? leaves->redraw_lanes(n) : 0)));
   Lane<W>* allocation = reinterpret_cast<Lane<W>*>(scratch.allocation.data());
   for (Index scan = 0; scan < n_scans; ++scan) {
     const bool last = scan + 1 == n_scans;
@@ -196,20 +202,43 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     if (frozen_expert) std::copy_n(frozen_expert, W * Index(expert_->sum_fields()), expert_sums);
     else std::fill_n(expert_sums, W * Index(expert_->sum_fields()), 0.0);
     gate_->load_sums(gate_state, frozen_gate, mask);
-    for (Index i = begin; i < end;) {
-      // Blocks of rows end where freezing ends.
-      const bool freezing = last && i < freeze;
-      const RowBlock rows = buffer.block(i, std::min({i + RowBlock::most, end, freezing ? freeze : end}));
-      Lane<W>* z = keeping ? allocation + (i - begin) : allocation;
+    auto for_each_block = [&](auto&& visit) {
+      for (Index i = begin; i < end;) {
+        // Blocks of rows end where freezing ends.
+        const bool freezing = last && i < freeze;
+        const RowBlock rows = buffer.block(i, std::min({i + RowBlock::most, end, freezing ? freeze : end}));
+        visit(rows, keeping ? allocation + (i - begin) : allocation, freezing);
+        i += rows.n;
+      }
+    };
+    auto row_of = [&](const RowBlock& rows, int t) {
+      return Row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim], rows.at[t]};
+    };
+    auto allocate = [&](const RowBlock& rows, Lane<W>* z) {
       for (int t = 0; t < rows.n; ++t) {
-        const Row row{rows.xy[t], rows.u[t], nullptr, rows.xy[t][config_.expert_dim]};
+        const Row row = row_of(rows, t);
         expert_->parameter_log_density(draw, row, log_f);
         share(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 3 * K);
         z[t] = draw_allocation(mass, rng, mask);
       }
+    };
+    auto absorb = [&](const RowBlock& rows, const Lane<W>* z, bool freezing) {
       expert_->absorb(expert_sums, freezing ? frozen_expert : nullptr, rows, z, draw, stage, rng, mask, work);
       gate_->absorb(gate_state, freezing ? frozen_gate : nullptr, rows, z, memo, rng, mask, work);
-      i += rows.n;
+    };
+    if (leaves) {  // between the allocations and what they are augmented by, which paths integrate out
+      for_each_block([&](const RowBlock& rows, Lane<W>* z, bool) { allocate(rows, z); });
+      for (int k = 1; k < K; ++k)
+        leaves->redraw(gate_state, k, begin, end, buffer.u(begin), allocation, allocation + n, rng, mask);
+      for_each_block([&](const RowBlock& rows, const Lane<W>* z, bool freezing) {
+        for (int t = 0; t < rows.n; ++t) gate_->proba(gate_state, row_of(rows, t), g, memo + t * gate_->memo_lanes());
+        absorb(rows, z, freezing);
+      });
+    } else {
+      for_each_block([&](const RowBlock& rows, Lane<W>* z, bool freezing) {
+        allocate(rows, z);
+        absorb(rows, z, freezing);
+      });
     }
     if (moving)
       gate_->move(gate_state, frozen_gate, n, last ? std::max<Index>(freeze - begin, 0) : 0, buffer.u(begin), allocation,

@@ -96,6 +96,9 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
       require(expert_->plausible(state, p.store.lane_of(i)) &&
                   gate_->plausible(state + W * Index(expert_->fields()), p.store.lane_of(i)),
               "particles", "holds numbers that no particle can have");
+      if (gate_->leaves())
+        require(gate_->leaves()->plausible(state + W * Index(expert_->fields()), p.store.lane_of(i), s.n_rows), "particles",
+                "holds experts that open or close where they cannot");
       if (freezes()) {
         const double* sums = state + W * core_fields();
         require(expert_->plausible_sums(sums, p.store.lane_of(i)) &&

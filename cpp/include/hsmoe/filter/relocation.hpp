@@ -27,12 +27,20 @@
 //
 //     p(z', phi' | theta_-s, y) p(c' | phi') p(s | z') q(c, phi, z) / {p(z, phi | theta_-s, y) p(c | phi) p(s | z) q(c', phi', z')}
 //
+// Where leaves open and close (gate/open_leaves.hpp), the probabilities and the fits are those of the pruned gate, and paths stay
+// as they are, but for that of s where it is constant: s is always open or never.  The mixture then has one more centre, the fit
+// with s closed, if s > 0 and its path is constant; it has weight 1/2, and those with s open, idle or the twin of an f that is open at some
+// row, share the rest evenly.  A state with s open has no density under the centre with s closed, and the other way round; p(paths)
+// enters the ratio.  So experts are born as twins, and their rows are given back as they die.  Experts that change
+// places take their paths with them, which is refused where expert 0 would not be always open.
+//
 // Split and merge proposals go back to Richardson & Green (1997) and Jain & Neal (2004), allocations one after the other to Dahl
 // (2005); to move an expert to where it is needed, to the split-and-merge EM algorithm of Ueda, Nakano, Ghahramani & Hinton (2000).
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include <hsmoe/expert/expert.hpp>
@@ -50,19 +58,22 @@ class Relocation {
   Relocation(const Expert<W>& expert, const Gate<W>& gate, int n_experts, int expert_dim, const RowBuffer& buffer, Index n,
              Lane<W>* work, AlignedVector<double>& memory, Index few_rows = 1024)
       : expert_(expert), conjugate_(*expert.conjugate()), gate_(gate), refit_(*gate.refitting()), K_(n_experts), d_(expert_dim),
-        buffer_(buffer), n_(n), few_rows_(few_rows), work_(work) {
+        leaves_(gate.leaves()), ways_(n_experts + (leaves_ ? 1 : 0)), buffer_(buffer), n_(n), few_rows_(few_rows), work_(work) {
     const Index gate_lanes = gate.fields(), n_memo = Index(RowBlock::most) * gate.memo_lanes(),
-                n_share = std::max<Index>(RowBlock::most, K_) * K_;
-    memory.resize(std::size_t(W) * std::size_t(2 * K_ * refit_.centre_lanes() + gate_lanes + expert.fields() + expert.sum_fields() +
+                n_share = std::max<Index>(RowBlock::most, ways_) * K_, n_paths = leaves_ ? leaves_->fields() : 0;
+    memory.resize(std::size_t(W) * std::size_t(2 * ways_ * refit_.centre_lanes() + gate_lanes + expert.fields() + expert.sum_fields() +
                                                4 * expert.draw_lanes() + 2 * conjugate_.one_fields() +
-                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 7 * K_ + 2 * refit_.dim() + n));
+                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 5 * K_ + 4 * ways_ + 4 * n_paths +
+                                               2 * refit_.dim() + n));
     Lane<W>* next = reinterpret_cast<Lane<W>*>(memory.data());
     auto take = [&](Index lanes) { return std::exchange(next, next + lanes); };
     for (Places& places : places_) {
-      places.centres = reinterpret_cast<double*>(take(K_ * refit_.centre_lanes()));
+      places.centres = reinterpret_cast<double*>(take(ways_ * refit_.centre_lanes()));
       places.draw = take(expert.draw_lanes());
       places.twins = take(expert.draw_lanes());
       places.own = reinterpret_cast<double*>(take(conjugate_.one_fields()));
+      places.log_weight = take(ways_);
+      for (double*& paths : places.paths) paths = reinterpret_cast<double*>(take(n_paths));
     }
     new_gate_ = reinterpret_cast<double*>(take(gate_lanes));
     new_expert_ = reinterpret_cast<double*>(take(expert.fields()));
@@ -74,8 +85,8 @@ class Relocation {
     share_ = take(n_share);
     log_f_ = take(K_);
     log_f_twin_ = take(K_);
-    log_q_now_ = take(K_);
-    log_q_then_ = take(K_);
+    log_q_now_ = take(ways_);
+    log_q_then_ = take(ways_);
     g_ = take(K_);
     log_g_ = take(K_);
     count_ = take(K_);
@@ -95,18 +106,22 @@ class Relocation {
     count_rows(z);
     now.s = s_ = choose(rng, mask);
     const Lane<W> log_choice_now = log_choice(s_), b = 1.5 * uniform<W>(rng, mask);
+    Mask<W> legal = mask;
+    if (leaves_) set_paths(now, leaves_->paths(gate_state));
     find_centres(now, gate_state, b);
     if (swapping) {
       swap_places(now, swapped, rng, mask);
+      if (leaves_) legal = legal & swap_paths(now, swapped);
       find_centres(swapped, gate_state, b);
     }
     Places then = swapping ? swapped : now;
     then.own = swapped.own;
 
     refit_.draw_normals(gate_state, normals_, rng, mask);
-    const Lane<W> m_chosen = uniform<W>(rng, mask) * double(K_);
+    const Lane<W> u = uniform<W>(rng, mask), m_chosen = leaves_ ? way_at_quantile(then, u) : u * double(K_);
     std::copy_n(gate_state, W * Index(gate_.fields()), new_gate_);
-    for (int m = 0; m < K_; ++m) refit_.draw_around(centre(then, m), new_gate_, new_normals_, rng, mask & is_number(m, m_chosen), work_);
+    if (leaves_) copy_paths(then, is_number(K_, m_chosen), leaves_->paths(new_gate_));
+    for (int m = 0; m < ways_; ++m) refit_.draw_around(centre(then, m), new_gate_, new_normals_, rng, mask & is_number(m, m_chosen), work_);
     Lane<W> log_ratio = propose_allocations(now, then, gate_state, z, m_chosen, rng, mask);
 
     std::fill_n(sums_, W * Index(expert_.sum_fields()), 0.0);
@@ -121,11 +136,16 @@ class Relocation {
                  log_choice_now + refit_.log_prior(new_gate_, work_) - refit_.log_prior(gate_state, work_) +
                  refit_.log_probability(new_gate_, new_normals_) - refit_.log_probability(gate_state, normals_);
 
-    const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);
+    if (leaves_) log_ratio += leaves_->log_prior(leaves_->paths(new_gate_), n_) - leaves_->log_prior(leaves_->paths(gate_state), n_);
+
+    const Mask<W> accept = legal & (log(uniform<W>(rng, mask)) < log_ratio);
     if (!any(accept)) return accept;
     for (Index f = 0; f < W * Index(expert_.fields()); f += W)
       select(accept, Lane<W>::load(new_expert_ + f), Lane<W>::load(state + f)).store(state + f);
     refit_.adopt(gate_state, new_gate_, rng, accept, work_);
+    for (int f = 0; leaves_ && f < W * leaves_->fields(); f += W)
+      select(accept, Lane<W>::load(leaves_->paths(new_gate_) + f), Lane<W>::load(leaves_->paths(gate_state) + f))
+          .store(leaves_->paths(gate_state) + f);
     for (Index i = 0; i < n_; ++i) z[i] = select(accept, proposed_[i], z[i]);
     return accept;
   }
@@ -145,6 +165,10 @@ class Relocation {
     Lane<W>*draw, *twins;
     double* centres;
     double* own;  // statistics of s from its rows so far
+    // Where leaves open and close:
+    double* paths[2];      // with s open, then with s closed
+    Lane<W>* log_weight;   // of the ways
+    Mask<W> now_closed;    // whether s is, in the state that has these places
   };
   double* centre(const Places& places, int m) const { return places.centres + W * Index(m) * refit_.centre_lanes(); }
   // In the m-th way s is the twin of the m-th expert after it, going round.
@@ -154,6 +178,64 @@ class Relocation {
   }
   // Whether m <= x < m + 1, x in [0, K).
   Mask<W> is_number(int m, Lane<W> x) const { return (Lane<W>(double(m)) <= x) & (x < Lane<W>(double(m + 1))); }
+
+  // The places of the state; s is always open or never unless its path is another, which then stays.
+  void set_paths(Places& now, const double* paths) {
+    const Lane<W> s = now.s, zero(0.0), never(OpenLeaves<W>::never);
+    const Lane<W>* lanes = reinterpret_cast<const Lane<W>*>(paths);
+    const Lane<W> opened = at_number(lanes, K_, s), closed = at_number(lanes + K_, K_, s);
+    now.now_closed = opened == never;
+    is_constant_ = now.now_closed | ((opened == zero) & (closed == never));
+    for (int way : {0, 1}) {
+      std::copy_n(paths, W * leaves_->fields(), now.paths[way]);
+      Lane<W>* own = reinterpret_cast<Lane<W>*>(now.paths[way]);
+      put_at_number(own, K_, s, select(is_constant_, way ? never : zero, opened));
+      put_at_number(own + K_, K_, s, select(is_constant_, never, closed));
+    }
+    weigh_ways(now);
+  }
+  // Returns the lanes where expert 0 is always open then.
+  Mask<W> swap_paths(const Places& now, Places& then) {
+    const Lane<W> zero(0.0);
+    const Lane<W>* lanes = reinterpret_cast<const Lane<W>*>(now.paths[0]);
+    const Mask<W> other_is_always_open =
+        (at_number(lanes, K_, then.s) == zero) & (at_number(lanes + K_, K_, then.s) == Lane<W>(OpenLeaves<W>::never));
+    for (int way : {0, 1}) {
+      std::copy_n(now.paths[way], W * leaves_->fields(), then.paths[way]);
+      leaves_->exchange(then.paths[way], now.s, then.s, Mask<W>::all_true());
+    }
+    weigh_ways(then);
+    return (other_is_always_open | !(now.s == zero)) & (is_constant_ | !(then.s == zero));
+  }
+  // Log probabilities of the centres; where s and the m-th expert after it never meet there is none.
+  void weigh_ways(Places& places) {
+    const Lane<W> none(-1e300), s = places.s;
+    const Lane<W>* opened = reinterpret_cast<const Lane<W>*>(places.paths[0]);
+    const Mask<W> closable = is_constant_ & !(s == Lane<W>(0.0));
+    Lane<W> n_ways(1.0);
+    for (int m = 1; m < K_; ++m) {
+      const Mask<W> is_met = at_number(opened, K_, partner(places, m)) < Lane<W>(double(n_));
+      places.log_weight[m] = select(is_met, Lane<W>(0.0), none);
+      n_ways += select(is_met, Lane<W>(1.0), Lane<W>(0.0));
+    }
+    const Lane<W> each = log(select(closable, Lane<W>(0.5), Lane<W>(1.0)) / n_ways);
+    places.log_weight[0] = each;
+    for (int m = 1; m < K_; ++m) places.log_weight[m] = select(places.log_weight[m] < Lane<W>(0.0), none, each);
+    places.log_weight[K_] = select(closable, Lane<W>(std::log(0.5)), none);
+  }
+  // A number in the middle between the chosen way and the next.
+  Lane<W> way_at_quantile(const Places& places, Lane<W> u) const {
+    Lane<W> below(0.0), way(0.5);
+    for (int m = 0; m < ways_; ++m) {
+      way = select((below <= u) & (Lane<W>(-1e299) < places.log_weight[m]), Lane<W>(m + 0.5), way);
+      below += exp(places.log_weight[m]);
+    }
+    return way;
+  }
+  void copy_paths(const Places& places, Mask<W> s_is_closed, double* to) const {
+    for (int f = 0; f < W * leaves_->fields(); f += W)
+      select(s_is_closed, Lane<W>::load(places.paths[1] + f), Lane<W>::load(places.paths[0] + f)).store(to + f);
+  }
 
   void count_rows(const Lane<W>* z) {
     for (int k = 0; k < K_; ++k) {
@@ -203,11 +285,12 @@ class Relocation {
       for (rows.n = 0; i < n_ && rows.n < RowBlock::most; i += stride, ++rows.n) {
         rows.xy[rows.n] = buffer_.xy(i);
         rows.u[rows.n] = buffer_.u(i);
+        rows.at[rows.n] = double(i);
       }
       visit(rows, begin);
     }
   }
-  Row row(const RowBlock& rows, int t) const { return {rows.xy[t], rows.u[t], nullptr, rows.xy[t][d_]}; }
+  Row row(const RowBlock& rows, int t) const { return {rows.xy[t], rows.u[t], nullptr, rows.xy[t][d_], rows.at[t]}; }
   Index few_stride() const { return (n_ + few_rows_ - 1) / few_rows_; }
 
   // What every `stride`-th row says at the coefficients `at`; share: from log_f_ and g_ of the row.
@@ -231,8 +314,10 @@ class Relocation {
   // The fit, from shares `start` in the first two steps, at first with the information of known allocations; then the information
   // where it ends.
   template <class Start, class Share, class Step>
-  void find_centre(const Places& places, double* at, const double* gate_state, Start&& start, Share&& share, Step&& step) {
+  void find_centre(const Places& places, int m, const double* gate_state, Start&& start, Share&& share, Step&& step) {
+    double* at = centre(places, m);
     refit_.begin(at, gate_state);
+    if (leaves_) std::copy_n(places.paths[m == K_ ? 1 : 0], W * leaves_->fields(), leaves_->paths(at));
     for (int i = 0; i < few_row_steps + all_row_steps; ++i) {
       const Index stride = i < few_row_steps ? few_stride() : 1;
       if (i < 2) gather(places, at, stride, false, start);
@@ -250,7 +335,8 @@ class Relocation {
         shares_of(log_f_, g_, share);
       };
     };
-    find_centre(places, centre(places, 0), gate_state, idle(idle_handicap), idle(0.0), [] {});
+    find_centre(places, 0, gate_state, idle(idle_handicap), idle(0.0), [] {});
+    if (leaves_) find_centre(places, K_, gate_state, idle(0.0), idle(0.0), [] {});
     std::copy_n(places.draw, expert_.draw_lanes(), places.twins);
     for (int m = 1; m < K_; ++m) find_twin_centre(places, m, gate_state, b);
   }
@@ -270,7 +356,12 @@ class Relocation {
       for (int t = 0; t < rows.n; ++t) {
         const Row r = row(rows, t);
         expert_.parameter_log_density(places.draw, r, log_f_);
-        const Lane<W> psi = idle_shares(places, r, f, share_), weight = chosen(share_, f);
+        Lane<W> psi = idle_shares(places, r, f, share_), weight = chosen(share_, f);
+        if (leaves_) {  // rows where s and f do not meet say nothing
+          const Mask<W> meet = OpenLeaves<W>::is_active(psi);
+          psi = select(meet, psi, Lane<W>(0.0));
+          weight = select(meet, weight, Lane<W>(0.0));
+        }
         mass += weight;
         sum += weight * psi;
         square += weight * psi * psi;
@@ -278,7 +369,7 @@ class Relocation {
     });
     const Lane<W> mean = sum / mass, threshold = mean + b * sqrt(max(square / mass - mean * mean, Lane<W>(0.0)));
     find_centre(
-        places, centre(places, m), gate_state,
+        places, m, gate_state,
         [&](const Row& r, Lane<W>* share) {
           const Mask<W> over = threshold < idle_shares(places, r, f, share);
           const Lane<W> both = chosen(share, f);
@@ -303,11 +394,12 @@ class Relocation {
       put(log_f_, places.s, m == 0 ? conjugate_.one_log_density(places.own, r, work_) : chosen(log_f_twin_, partner(places, m)));
       shares_of(log_f_, g_, share_ + m * K_);
     }
+    if (leaves_) std::copy_n(share_, K_, share_ + K_ * K_);  // where s is closed its probability is zero
   }
   // The row goes to k: log {p(z_i = k | phi) f(y_i | theta)}, where rows of s contribute through m_s alone; log q of each way
   // takes up the share.
   Lane<W> take_up(const Places& places, const Row& r, Lane<W> k, Lane<W>* log_q, Mask<W> mask) {
-    for (int m = 0; m < K_; ++m) log_q[m] += log(chosen(share_ + m * K_, k));
+    for (int m = 0; m < ways_; ++m) log_q[m] += log(chosen(share_ + m * K_, k));
     const Mask<W> own = mask & (k == places.s);
     if (any(own)) conjugate_.learn_one(places.own, r, own, work_);
     return chosen(log_g_, k) + select(k == places.s, Lane<W>(0.0), chosen(log_f_, k));
@@ -318,7 +410,7 @@ class Relocation {
   Lane<W> propose_allocations(const Places& now, const Places& then, const double* gate_state, const Lane<W>* z, Lane<W> m_chosen,
                               Stream<W>& rng, Mask<W> mask) {
     Lane<W> log_ratio(0.0);
-    for (int m = 0; m < K_; ++m) {
+    for (int m = 0; m < ways_; ++m) {
       log_q_now_[m] = refit_.log_density_around(centre(now, m), gate_state, normals_, work_);
       log_q_then_[m] = refit_.log_density_around(centre(then, m), new_gate_, new_normals_, work_);
     }
@@ -334,7 +426,7 @@ class Relocation {
         Lane<W> below(0.0), k(0.0);
         for (int j = 0; j + 1 < K_; ++j) {
           Lane<W> share = share_[j];
-          for (int m = 1; m < K_; ++m) share = select(Lane<W>(double(m)) <= m_chosen, share_[m * K_ + j], share);
+          for (int m = 1; m < ways_; ++m) share = select(Lane<W>(double(m)) <= m_chosen, share_[m * K_ + j], share);
           below += share;
           k = select(below <= u, Lane<W>(double(j + 1)), k);
         }
@@ -342,13 +434,25 @@ class Relocation {
         log_ratio += take_up(then, r, k, log_q_then_, mask);
       }
     });
+    if (leaves_) {
+      weigh_densities(now, now.now_closed, log_q_now_);
+      weigh_densities(then, is_number(K_, m_chosen), log_q_then_);
+    }
     return log_ratio + log_total(log_q_now_) - log_total(log_q_then_);
+  }
+  // A state has a density under the ways that leave s as open as it is there.
+  void weigh_densities(const Places& places, Mask<W> s_is_closed, Lane<W>* log_q) const {
+    for (int m = 0; m < ways_; ++m) {
+      const Mask<W> possible = m == K_ ? s_is_closed : !s_is_closed;
+      log_q[m] = select(possible & (Lane<W>(-1e299) < places.log_weight[m]), log_q[m] + places.log_weight[m],
+                        Lane<W>(-std::numeric_limits<double>::infinity()));
+    }
   }
   // log sum_m exp(log_q[m])
   Lane<W> log_total(const Lane<W>* log_q) const {
     Lane<W> top = log_q[0], total(0.0);
-    for (int m = 1; m < K_; ++m) top = max(top, log_q[m]);
-    for (int m = 0; m < K_; ++m) total += exp_nonpositive(log_q[m] - top);
+    for (int m = 1; m < ways_; ++m) top = max(top, log_q[m]);
+    for (int m = 0; m < ways_; ++m) total += exp_nonpositive(log_q[m] - top);
     return top + log(total);
   }
 
@@ -357,6 +461,9 @@ class Relocation {
   const Gate<W>& gate_;
   const GateRefit<W>& refit_;
   int K_, d_;
+  const OpenLeaves<W>* leaves_;
+  int ways_;               // centres: s idle, the twin of any other, and closed where leaves can be
+  Mask<W> is_constant_{};  // whether s is always open or never
   const RowBuffer& buffer_;
   Index n_, few_rows_;
   Lane<W>* work_;

@@ -39,6 +39,7 @@ class RowBuffer {
     for (int t = 0; t < b.n; ++t) {
       b.xy[t] = xy(begin + t);
       b.u[t] = u(begin + t);
+      b.at[t] = double(begin + t);
     }
     return b;
   }

@@ -4,6 +4,7 @@
 
 #include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/gate/gate_refit.hpp>
+#include <hsmoe/gate/open_leaves.hpp>
 #include <hsmoe/random/stream.hpp>
 #include <hsmoe/row.hpp>
 
@@ -46,6 +47,15 @@ class Gate {
 
   /// Null where there is no such fit.
   virtual const GateRefit<W>* refitting() const { return nullptr; }
+
+  // Experts that open and close (gate/open_leaves.hpp): null where all are open at every row.
+  virtual const OpenLeaves<W>* leaves() const { return nullptr; }
+  /// Draw what is open at row `next`, after the row before was learned; the coefficients of nodes that become active anew.
+  virtual void advance(double*, double /*next*/, Stream<W>&, Mask<W>, Lane<W>* /*work*/) const {}
+  /// The leaves that were closed before row `begin` of n are free again, as expert statistics in the lanes of `freed` (K) must be;
+  /// nodes active at none of the rows from `begin` on have their frozen sums emptied.  Returns where there were such leaves.
+  virtual Mask<W> forget_closed(double*, double* /*frozen*/, Index /*begin*/, Index /*n*/, Mask<W>* /*freed*/, Stream<W>&, Mask<W>,
+                                Lane<W>* /*work*/) const { return Mask<W>::all_false(); }
 
   // A gate whose coefficients have no sufficient statistics: learn leaves them as they are, and a scan ends with a move
   // given the allocations of all retained rows, which then takes the place of renew; sums remember the rows before.

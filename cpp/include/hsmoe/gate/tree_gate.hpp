@@ -8,11 +8,13 @@
 //     phi_l | A, h, scales ~ N(Q^-1 h', Q^-1)      Q = A_l + D_l, h' = h_l + D_l mu_l
 //
 // A is kept free of the prior, because D moves with every draw of a scale.  A node that the row did not pass has
-// unchanged statistics and is left alone.
+// unchanged statistics and is left alone, and so is a node that is not active at the row (gate/open_leaves.hpp), whose logit in
+// the memo then says so.
 #pragma once
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include <hsmoe/gate/gate.hpp>
 #include <hsmoe/gate/logistic_fit.hpp>
@@ -28,16 +30,18 @@ namespace hsmoe {
 template <int W>
 class TreeGate final : public Gate<W>, private TreeLayout<W> {
  public:
-  TreeGate(Tree tree, int dim, std::unique_ptr<GatePrior<W>> prior)
-      : TreeLayout<W>(std::move(tree), dim, prior->node_fields()), prior_(std::move(prior)), refit_(*this, *prior_) {}
+  /// change_rate: of experts that open and close; without it all are open at every row.
+  TreeGate(Tree tree, int dim, std::unique_ptr<GatePrior<W>> prior, std::optional<double> change_rate = {})
+      : TreeLayout<W>(std::move(tree), dim, prior->node_fields()), prior_(std::move(prior)), leaves_(make_leaves(change_rate)),
+        refit_(*this, *prior_, fields()) {}
 
-  TreeGate(const TreeGate&) = delete;  // refit_ points to it
+  TreeGate(const TreeGate&) = delete;  // refit_ and leaves_ point to it
   TreeGate& operator=(const TreeGate&) = delete;
 
-  int fields() const override { return tree_.n_nodes() * stride() + prior_->global_fields(); }
+  int fields() const override { return fixed_fields() + (leaves_ ? leaves_->fields() : 0); }
   int memo_lanes() const override { return tree_.n_nodes(); }
   int work_lanes() const override {
-    return std::max({2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1), refit_.work_lanes(),
+    return std::max({2 * LogisticFit<W>::work_lanes(p_) + p_ * (tree_.n_nodes() + 1) + (leaves_ ? leaves_->fields() : 0), refit_.work_lanes(),
                      PolyaGammaTable<W>::work_lanes(tree_.n_nodes() * RowBlock::most)});
   }
   int n_splits() const override { return tree_.n_nodes(); }
@@ -52,6 +56,7 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
       prior_->draw_node(scales(node), global, rng, mask);
       draw_phi(node, l, global, PhiKernel::block, rng, mask, work);  // A = h = 0: a draw from the prior
     }
+    if (leaves_) leaves_->init(state, rng, mask);
   }
 
   void log_proba(const double* state, const Row& row, Lane<W>* log_g, Lane<W>* memo) const override {
@@ -95,7 +100,7 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
     const Lane<W> position = position_of(z);
     double* global = global_of(state);
     for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const Mask<W> passed = mask & passes(l, position);
+      const Mask<W> passed = mask & passes(l, position) & active(memo[l]);
       if (!any(passed)) continue;
       double* node = state + W * Index(l) * stride();
       augment(node, l, row, position, memo[l], rng, passed);
@@ -125,7 +130,7 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
     Lane<W> position[RowBlock::most];
     for (int t = rows.n - 1; t >= 0; --t) {
       position[t] = position_of(z[t]);
-      for (int l = n_nodes - 1; l >= 0; --l) omegas.tell(mask & passes(l, position[t]), memo[t * n_nodes + l]);
+      for (int l = n_nodes - 1; l >= 0; --l) omegas.tell(mask & passes(l, position[t]) & active(memo[t * n_nodes + l]), memo[t * n_nodes + l]);
     }
     omegas.draw(rng);
 
@@ -134,10 +139,10 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
       Lane<W> omega[RowBlock::most], kappa[RowBlock::most];
       int n = 0;
       for (int t = 0; t < rows.n; ++t) {
-        const Mask<W> passed = mask & passes(l, position[t]);
+        const Mask<W> passed = mask & passes(l, position[t]) & active(memo[t * n_nodes + l]);
         if (!any(passed)) continue;
         omega[n] = select(passed, omegas[t * n_nodes + l], Lane<W>(0.0));
-        kappa[n] = side_of(l, position[t], mask);
+        kappa[n] = side_of(l, position[t], passed);
         passed_rows[n++] = rows.u[t];
       }
       if (!n) continue;
@@ -160,6 +165,39 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
     prior_->refresh_global(phi_of(state), scales(state), W * Index(stride()), global, rng, mask);
   }
 
+  const OpenLeaves<W>* leaves() const override { return leaves_.get(); }
+
+  void advance(double* state, double next, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+    if (!leaves_) return;
+    const Mask<W> opened = leaves_->advance(state, next, rng, mask);
+    if (!any(opened)) return;
+    // A Gibbs draw: else all copies of a particle would open the leaf with the same coefficients.
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const double* paths = leaves_->paths(state);
+      const Mask<W> fresh = opened & leaves_->active(paths, l, next) & !leaves_->active(paths, l, next - 1);
+      if (!any(fresh)) continue;
+      double *node = state + W * Index(l) * stride(), *global = global_of(state);
+      draw_phi(node, l, global, PhiKernel::block, rng, fresh, work);
+      prior_->refresh_node(phi_of(node), scales(node), global, rng, fresh);
+    }
+  }
+
+  Mask<W> forget_closed(double* state, double* frozen, Index begin, Index n, Mask<W>* freed, Stream<W>& rng, Mask<W> mask,
+                        Lane<W>* work) const override {
+    const Mask<W> some = leaves_ ? leaves_->forget(state, double(begin), freed, mask) : Mask<W>::all_false();
+    if (!any(some)) return some;
+    for (int l = 0; l < tree_.n_nodes(); ++l) {
+      const Mask<W> idle = some & !leaves_->ever_active(leaves_->paths(state), l, double(begin), double(n));
+      if (!any(idle)) continue;
+      double *node = state + W * Index(l) * stride(), *of_node = frozen + W * Index(l) * node_sums();
+      for (double* sums : {node, of_node})
+        for (int i = 0; i < node_sums(); ++i, sums += W) select(idle, Lane<W>(0.0), Lane<W>::load(sums)).store(sums);
+      prior_->draw_node(scales(node), global_of(state), rng, idle);
+      draw_phi(node, l, global_of(state), PhiKernel::block, rng, idle, work);
+    }
+    return some;
+  }
+
   bool has_exchanges() const override { return !tree_.exchanges().empty(); }
 
   // With z' = z, the two experts exchanged, phi' ~ q(. | z') at the nodes above just one of them or with one on each
@@ -178,6 +216,14 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
     const double* global = global_of(state);
     LogisticFit<W> now(*prior_, p_, work), then(*prior_, p_, work + LogisticFit<W>::work_lanes(p_));
     Lane<W>*phi = work + 2 * LogisticFit<W>::work_lanes(p_), *proposed = phi + p_, log_ratio(0.0);
+    // The paths of the two leaves are exchanged too, which leaves p(paths) as it is; expert 0 is always open.
+    const double *paths = leaves_ ? leaves_->paths(state) : nullptr;
+    double* paths_then = reinterpret_cast<double*>(proposed + p_ * tree_.n_nodes());
+    if (leaves_) {
+      mask = mask & leaves_->exchangeable(paths, first, second);
+      std::copy_n(paths, W * leaves_->fields(), paths_then);
+      leaves_->exchange(paths_then, first, second, mask);
+    }
     const Lane<W> place_first = position_of(first), place_second = position_of(second);
     auto affected = [&](int l) {
       const Lane<W> middle(tree_.node(l).middle);
@@ -187,15 +233,26 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
       const Mask<W> apart = !together;
       return mask & (a | b) & apart;
     };
+    std::vector<Mask<W>> touched(std::size_t(tree_.n_nodes()), Mask<W>::all_false());
     for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const Mask<W> moved = affected(l);
+      Mask<W> moved = affected(l);
       if (!any(moved)) continue;
       Lane<W>*side_now = sides, *side_then = sides + n;
       for (Index i = 0; i < n; ++i) {
         const Lane<W> swapped = select(z[i] == first, second, select(z[i] == second, first, z[i]));
         side_now[i] = side_of(l, position_of(z[i]), moved);
         side_then[i] = side_of(l, position_of(swapped), moved);
+        if (!leaves_) continue;
+        side_now[i] = select(leaves_->active(paths, l, double(i)), side_now[i], Lane<W>(0.0));
+        side_then[i] = select(leaves_->active(paths_then, l, double(i)), side_then[i], Lane<W>(0.0));
       }
+      if (leaves_) {  // a node without rows before and after stays as it is
+        Mask<W> met = Mask<W>::all_false();
+        for (Index i = 0; i < 2 * n; ++i) met = met | !(sides[i] == Lane<W>(0.0));
+        moved = moved & met;
+        if (!any(moved)) continue;
+      }
+      touched[std::size_t(l)] = moved;
       const double mean = prior_->intercept_mean(tree_.node(l).log_leaf_odds);
       const double* node = state + W * Index(l) * stride();
       load_phi(node, phi);
@@ -206,13 +263,14 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
     }
     const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);
     for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const Mask<W> moved = accept & affected(l);
+      const Mask<W> moved = accept & touched[std::size_t(l)];
       if (!any(moved)) continue;
       double* node = state + W * Index(l) * stride();
       double* stored = phi_of(node);
       store_phi(proposed + l * p_, node, moved);
       prior_->draw_local(stored, scales(node), global, rng, moved);
     }
+    if (leaves_) leaves_->exchange(leaves_->paths(state), first, second, accept);
     return accept;
   }
 
@@ -269,12 +327,17 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
   }
 
   void logits(const double* state, const Row& row, Lane<W>* psi) const {
-    for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const double* phi = phi_of(state + W * Index(l) * stride());
-      psi[l] = row.u[0] * Lane<W>::load(phi);
-      for (int j = 1; j < p_; ++j) psi[l] += row.u[j] * Lane<W>::load(phi + W * j);
-    }
+    for (int l = 0; l < tree_.n_nodes(); ++l) psi[l] = this->logit(state, l, row.u);
+    if (leaves_) leaves_->prune(state, row.at, psi);
   }
+
+  int fixed_fields() const { return tree_.n_nodes() * stride() + prior_->global_fields(); }
+  std::unique_ptr<const OpenLeaves<W>> make_leaves(std::optional<double> change_rate) const {
+    const TreeLayout<W>& layout = *this;
+    return change_rate ? std::make_unique<const OpenLeaves<W>>(layout, fixed_fields(), *change_rate) : nullptr;
+  }
+  // Whether the node with this logit in a memo is active.
+  Mask<W> active(Lane<W> logit) const { return leaves_ ? OpenLeaves<W>::is_active(logit) : Mask<W>::all_true(); }
 
   Lane<W>& reach(int position, Lane<W>* log_g) const { return log_g[tree_.expert_at(position)]; }
 
@@ -317,6 +380,7 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
   }
 
   std::unique_ptr<GatePrior<W>> prior_;
+  std::unique_ptr<const OpenLeaves<W>> leaves_;
   TreeRefit<W> refit_;
 };
 

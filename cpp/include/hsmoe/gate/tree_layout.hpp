@@ -34,6 +34,14 @@ class TreeLayout {
     for (int j = 0; j < p_; ++j) select(mask, phi[j], Lane<W>::load(stored + W * j)).store(stored + W * j);
   }
 
+  /// u'phi_l
+  Lane<W> logit(const double* state, int l, const double* u) const {
+    const double* phi = phi_of(node_of(state, l));
+    Lane<W> psi = u[0] * Lane<W>::load(phi);
+    for (int j = 1; j < p_; ++j) psi += u[j] * Lane<W>::load(phi + W * j);
+    return psi;
+  }
+
   Lane<W> position_of(Lane<W> z) const {
     Lane<W> position(0.0);
     for (int k = 0; k < tree_.n_experts(); ++k)

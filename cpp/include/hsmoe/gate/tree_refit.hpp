@@ -33,9 +33,10 @@ namespace hsmoe {
 template <int W>
 class TreeRefit final : public GateRefit<W> {
  public:
-  TreeRefit(const TreeLayout<W>& layout, const GatePrior<W>& prior)
+  /// state_lanes: of a state of the gate, where centres begin with one.
+  TreeRefit(const TreeLayout<W>& layout, const GatePrior<W>& prior, int state_lanes)
       : at_(layout), prior_(prior), nodes_(layout.n_nodes()), p_(layout.dim()), dim_(nodes_ * p_),
-        state_lanes_(nodes_ * layout.stride() + prior.global_fields()) {
+        state_lanes_(state_lanes) {
     for (int j = 0; j < p_; ++j) n_normals_ += nodes_ * prior.n_normals(j);
   }
 

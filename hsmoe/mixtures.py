@@ -35,6 +35,29 @@ class KnownMixture(ABC):
         Of the experts, intercepts first.
     variance : ndarray, shape (K,)
         Of their noise.
+
+    Examples
+    --------
+    Two experts of equal share, one at 0 and one at 1 + 2x:
+
+    >>> import hsmoe
+    >>> truth = hsmoe.SoftmaxMixture([[0, 0], [1, 2]], [1.0, 1.0], [0, 0], [[0], [0]])
+    >>> isinstance(truth, hsmoe.mixtures.KnownMixture), truth.n_experts, truth.n_features
+    (True, 2, 1)
+    >>> X = [[0.0], [1.0]]
+    >>> truth.expert_mean(X).tolist(), truth.predict(X).tolist()
+    ([[0.0, 1.0], [0.0, 3.0]], [0.5, 1.5])
+    >>> truth.log_gate(X).round(3).tolist()
+    [[-0.693, -0.693], [-0.693, -0.693]]
+    >>> truth.log_classes(X, [0.0, 3.0]).round(2).tolist()
+    [[-1.61, -2.11], [-6.11, -1.61]]
+    >>> truth.log_density(X, [0.0, 3.0]).round(3).tolist()
+    [-1.138, -1.601]
+    >>> truth.predict_quantiles(X, [0.5]).round(6).tolist()
+    [[0.5], [1.5]]
+    >>> y, expert = truth.sample(X, random_state=0)
+    >>> y.shape, expert.shape
+    ((2,), (2,))
     """
 
     coefficients: FloatArray

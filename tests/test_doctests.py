@@ -6,8 +6,14 @@ import importlib
 import pytest
 
 MODULES = [
+    "hsmoe",
     "hsmoe._dispatch",
+    "hsmoe._errors",
     "hsmoe._experts",
+    "hsmoe._gate_report",
+    "hsmoe._islands",
+    "hsmoe._pit",
+    "hsmoe.plotting",
     "hsmoe._diagnostic_plots",
     "hsmoe._priors",
     "hsmoe._load",

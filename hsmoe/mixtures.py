@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -192,6 +192,16 @@ class SoftmaxMixture(KnownMixture):
     gate_intercept: FloatArray
     gate_slopes: FloatArray
 
+    if TYPE_CHECKING:  # fields hold arrays, made of what is given
+
+        def __init__(
+            self,
+            coefficients: ArrayLike,
+            variance: ArrayLike,
+            gate_intercept: ArrayLike,
+            gate_slopes: ArrayLike,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         super().__post_init__()
         intercept = _array("gate_intercept", self.gate_intercept, 1)
@@ -238,6 +248,16 @@ class TreeMixture(KnownMixture):
     phi: FloatArray
     gate: str | Sequence[Any] = "comb"
     _tree: GateTree = field(init=False, repr=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            coefficients: ArrayLike,
+            variance: ArrayLike,
+            phi: ArrayLike,
+            gate: str | Sequence[Any] = "comb",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

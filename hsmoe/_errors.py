@@ -6,7 +6,17 @@ __all__ = ["CheckpointError", "NotFittedError", "ObjectEntryError"]
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A model was asked for something before it learned its first row."""
+    """A model was asked for something before it learned its first row.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> try:
+    ...     hsmoe.HSMoERegressor().predict([[0.0]])
+    ... except hsmoe.NotFittedError as error:
+    ...     print(str(error)[:46])
+    this HSMoERegressor has not learned a row yet;
+    """
 
 
 class ObjectEntryError(ValueError, TypeError):
@@ -17,4 +27,14 @@ class ObjectEntryError(ValueError, TypeError):
 
 
 class CheckpointError(ValueError):
-    """A model file cannot be read: truncated, damaged, foreign, or from a newer version."""
+    """A model file cannot be read: truncated, damaged, foreign, or from a newer version.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> try:
+    ...     hsmoe.HSMoERegressor.from_bytes(b"something else")
+    ... except hsmoe.CheckpointError:
+    ...     print("refused")
+    refused
+    """

@@ -29,6 +29,21 @@ class GateInclusion:
         or Laplace node, with a row for each child: kind, its experts, all experts of the node.
     features : tuple of str
         Names of the columns, ``"intercept"`` first.
+
+    Examples
+    --------
+    The first of two features decides:
+
+    >>> import numpy as np, hsmoe
+    >>> X = np.random.default_rng(0).uniform(-1, 1, size=(400, 2))
+    >>> y = np.where(X[:, 0] > 0, 2.0, -2.0) + X[:, 1] ** 2
+    >>> report = hsmoe.HSMoERegressor(2, 32, 1, random_state=1).fit(X, y).gate_inclusion()
+    >>> report.splits, report.features
+    (('0 | 1',), ('intercept', 'x0', 'x1'))
+    >>> report.strongest(0, count=1)[0][0]
+    'x0'
+    >>> report.to_pandas().shape
+    (1, 3)
     """
 
     values: FloatArray

@@ -14,7 +14,19 @@ _TOLERANCE = 2.0
 
 
 class IslandsDisagreeWarning(UserWarning):
-    """Islands found evidences further apart than the reported Monte Carlo error says."""
+    """Islands found evidences further apart than the reported Monte Carlo error says.
+
+    Examples
+    --------
+    Make it an error where an answer that depends on the seed must not pass:
+
+    >>> import warnings, hsmoe
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", hsmoe.IslandsDisagreeWarning)
+    ...     model = hsmoe.HSMoERegressor(1, 4, 2, random_state=0).fit([[0.0], [1.0]], [1.0, 2.0])
+    ...     bool(model.log_evidence_se_ < 0.1)
+    True
+    """
 
 
 def evidence_error(log_evidence: FloatArray) -> float:

@@ -140,6 +140,19 @@ class MergedExperts:
         Standardised designs of the rows that routing was averaged over.
     omega : float
         Rate of contraction used.
+
+    Examples
+    --------
+    Four experts for a line with one bend, of which two are left:
+
+    >>> import numpy as np, hsmoe
+    >>> X = np.linspace(-1, 1, 400)[:, None]
+    >>> y = np.abs(X[:, 0]) + 0.05 * np.random.default_rng(0).normal(size=400)
+    >>> merged = hsmoe.merge_experts(hsmoe.HSMoERegressor(4, 32, 2, random_state=1).fit(X, y))
+    >>> merged.n_experts, merged.n_experts_by_criterion
+    (2, 2)
+    >>> len(merged.reduced(3).groups), merged.reduced().coefficients.shape
+    (3, (2, 2))
     """
 
     posterior: FloatArray

@@ -30,6 +30,13 @@ class PitHistogram:
         equal-tailed interval of the binomial distribution of n rows and probability ``1 / bins``.
     coverage : float
         Probability of the band, at least.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> flat = hsmoe.PitHistogram.of(np.linspace(0.005, 0.995, 100), bins=5, coverage=0.95)
+    >>> flat.n, flat.counts.tolist(), flat.band, flat.outside
+    (100, [20, 20, 20, 20, 20], (12, 28), 0)
     """
 
     counts: IntArray

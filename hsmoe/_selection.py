@@ -52,6 +52,21 @@ class ExpertSelection:
         Log prior probability of each K.
     disagreements : dict from int to str
         For each K whose islands disagree by more than the standard error says, how.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(n_particles=16, n_islands=2, random_state=0)
+    >>> selection = hsmoe.select_n_experts(model, X, np.abs(X[:, 0]), [1, 2])
+    >>> selection.best, selection.posterior.round(3).tolist()
+    (2, [0.0, 1.0])
+    >>> selection.posterior_path.shape, selection.posterior_se.shape
+    ((200, 2), (2,))
+    >>> selection.log_bayes_factor_se(2, 1).shape == selection.stations.shape
+    True
+    >>> list(selection.table()) == ["n_experts", *selection.to_pandas().columns]
+    True
     """
 
     candidates: tuple[int, ...]

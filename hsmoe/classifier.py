@@ -65,8 +65,14 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
     ['above', 'below']
     >>> model.predict([[0.0, 1.0], [1.8, -1.0]]).tolist()
     ['above', 'below']
-    >>> model.predict_proba([[0.0, 1.0]]).shape
-    (1, 2)
+    >>> model.predict_proba([[0.0, 1.0]]).shape, model.sample_y([[0.0, 1.0]], 5).shape
+    ((1, 2), (1, 5))
+    >>> np.exp(model.predict_log_proba([[0.0, 1.0]])).sum().round(9)
+    np.float64(1.0)
+    >>> bool(model.log_density([[0.0, 1.0]], ["above"])[0] > -0.5)
+    True
+    >>> bool(model.score(X, y) > 0.9)
+    True
     """
 
     _kind = "class"

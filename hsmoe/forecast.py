@@ -146,8 +146,16 @@ class Forecast(StreamForecast):
     >>> forecast = model.prequential(X, y)
     >>> forecast.n_warmup, len(forecast)
     (50, 300)
-    >>> bool(0.8 < forecast.coverage(0.9) < 1.0)
+    >>> bool(0.8 < forecast.coverage(0.9) < 1.0), forecast.n_scored, forecast.pit.shape
+    (True, 250, (300,))
+    >>> bool(forecast.mean_log_density > 0), bool(forecast.mean_crps < 0.1)
+    (True, True)
+    >>> print(forecast.summary(levels=[0.9]).splitlines()[0])
+    rows forecast                      250
+    >>> sorted(forecast.to_dict()) == sorted(set(forecast.to_dict()) & set(dir(forecast)))
     True
+    >>> forecast.to_pandas().shape, len(type(forecast).concatenate([forecast, forecast]))
+    ((300, 9), 600)
     """
 
     mean: FloatArray
@@ -287,8 +295,8 @@ class CountForecast(Forecast):
     >>> y = rng.poisson(np.exp(1 + X[:, 0]))
     >>> model = hsmoe.HSMoECountRegressor(1, 20, 1, random_state=0)
     >>> forecast = model.prequential(X, y)
-    >>> bool((forecast.pit[50:] <= forecast.cdf[50:]).all())
-    True
+    >>> bool((forecast.pit[50:] <= forecast.cdf[50:]).all()), forecast.randomised_pit(1).shape
+    (True, (120,))
     """
 
     @property
@@ -342,6 +350,10 @@ class ClassForecast(StreamForecast):
     (150, ['down', 'up'])
     >>> bool(forecast.log_loss < 0.5), bool(forecast.accuracy > 0.8)
     (True, True)
+    >>> bool(forecast.mean_brier < 0.4), forecast.brier.shape
+    (True, (200,))
+    >>> list(forecast.calibration("up", bins=5))
+    ['forecast', 'observed', 'count']
     """
 
     proba: FloatArray

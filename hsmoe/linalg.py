@@ -13,6 +13,19 @@ __all__ = ["NumericalError", "cholesky_update"]
 NumericalError: type[ArithmeticError] = core.NumericalError
 # Named by where users find it, whichever SIMD level it comes from.
 NumericalError.__module__ = "hsmoe"
+NumericalError.__doc__ = """A number left the range of floating point, or a matrix is not definite.
+
+The model or matrix that was to change is what it was before.
+
+Examples
+--------
+>>> import numpy as np, hsmoe
+>>> try:
+...     hsmoe.linalg.cholesky_update(np.eye(2), [2.0, 0.0], sign=-1)
+... except hsmoe.NumericalError:
+...     print("not positive definite")
+not positive definite
+"""
 
 
 def cholesky_update(

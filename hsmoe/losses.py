@@ -60,6 +60,14 @@ def voronoi_cells(
         An atom is ``(b1, a, b, s2)``: gate slopes, slopes, intercept and noise variance.
     shift : array_like, shape (d,), optional
         Vector by which the fitted gate slopes lie above the true ones; zero by default.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> truth = hsmoe.SoftmaxMixture([[15, -20], [-5, 20]], [0.09, 0.16], [-8, 0], [[25], [0]])
+    >>> fitted = hsmoe.SoftmaxMixture([[-5, 20.1], [15, -20]], [0.16, 0.09], [3, -5], [[1], [26]])
+    >>> hsmoe.losses.voronoi_cells(fitted, truth).tolist()
+    [1, 0]
     """
     _same_features(fitted, truth)
     t = np.zeros(fitted.n_features) if shift is None else np.asarray(shift, dtype=np.float64)
@@ -79,7 +87,7 @@ def voronoi_loss(
     """Return the Voronoi loss of a softmax-gated mixture, fitted with too many experts or not.
 
     Fitted atoms fall into the Voronoi cells ``A_j`` of the true ones, and with
-    ``w_i = exp(b0_i) / sum exp(b0)``
+    ``w_i = exp(b0_i) / sum exp(b0)``::
 
         D = sum_{j: |A_j| = 1} sum_{i in A_j} w_i |(db1, da, db, ds2)|
           + sum_{j: |A_j| > 1} sum_{i in A_j} w_i {|(db1, db)|^r + |(da, ds2)|^(r/2)}
@@ -379,6 +387,14 @@ class ExpertErrors:
         Fitted minus true standard deviation of the noise.
     coefficients : ndarray, shape (K*, 1 + d)
         Fitted minus true coefficients.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> truth = hsmoe.SoftmaxMixture([[1, 2], [0, 0]], [1, 1], [0, 0], [[0], [0]])
+    >>> errors = hsmoe.losses.expert_errors([[0, 0], [1, 2.5]], [1, 2], truth, [[1.0], [-1.0]])
+    >>> errors.coefficients.tolist()
+    [[0.0, 0.5], [0.0, 0.0]]
     """
 
     match: IntArray

@@ -43,6 +43,13 @@ class MergedAtoms:
         Their weights, those of the atoms they took in included.
     label : ndarray, shape (K,)
         For each atom, which of the kept ones (0 ... k-1) took it in.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> merged = hsmoe.merging.merge_truncate_merge([0.6, 0.4], [[0.0], [0.1]], 0.3)
+    >>> merged.kept.size, merged.weights.tolist(), merged.label.tolist()
+    (1, [1.0], [0, 0])
     """
 
     kept: IntArray
@@ -165,6 +172,14 @@ class Dendrogram(Generic[AnyAtom]):
         ``levels[k - 1]`` holds the atoms of the mixture reduced to k.
     members : tuple of list of tuple of int
         ``members[k - 1]`` says which of the K atoms each of them stands for.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> mixture = hsmoe.SoftmaxMixture([[0], [1], [5]], [1, 1, 1], [0, 0, 0], [[], [], []])
+    >>> tree = hsmoe.merging.dendrogram(mixture)
+    >>> tree.n_atoms, tree.groups(2), len(tree.atoms(2)), tree.heights.shape
+    (3, [(0, 1), (2,)], 2, (2,))
     """
 
     linkage: FloatArray
@@ -315,7 +330,17 @@ def dendrogram(mixture: SoftmaxMixture) -> Dendrogram[SoftmaxAtom]:
 
 
 def reduced_mixture(tree: Dendrogram[SoftmaxAtom], n_experts: int) -> SoftmaxMixture:
-    """Return the softmax-gated mixture of the atoms at one level of a dendrogram."""
+    """Return the softmax-gated mixture of the atoms at one level of a dendrogram.
+
+    Examples
+    --------
+    >>> import hsmoe
+    >>> mixture = hsmoe.SoftmaxMixture([[0], [1], [5]], [1, 1, 1], [0, 0, 0], [[], [], []])
+    >>> tree = hsmoe.merging.dendrogram(mixture)
+    >>> reduced = hsmoe.merging.reduced_mixture(tree, 2)
+    >>> reduced.coefficients.tolist(), reduced.variance.tolist()
+    ([[0.5], [5.0]], [1.25, 1.0])
+    """
     atoms = tree.atoms(n_experts)
     with np.errstate(divide="ignore"):
         log_weight = np.log([atom.weight for atom in atoms])
@@ -346,6 +371,14 @@ def selection_criterion(heights: ArrayLike, log_likelihood: ArrayLike, n: int) -
     References
     ----------
     arXiv 2403.01684, section on model selection; arXiv 2510.12744.
+
+    Examples
+    --------
+    Two experts differ by much, the third hardly from one of them:
+
+    >>> import hsmoe
+    >>> hsmoe.merging.selection_criterion([4.0, 0.1], [-1.2, -1.19], 100).round(2).tolist()
+    [1.53, 5.38]
     """
     h, l = np.asarray(heights, dtype=np.float64), np.asarray(log_likelihood, dtype=np.float64)
     if h.shape != l.shape or h.ndim != 1:

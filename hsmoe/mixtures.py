@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +35,29 @@ class KnownMixture(ABC):
         Of the experts, intercepts first.
     variance : ndarray, shape (K,)
         Of their noise.
+
+    Examples
+    --------
+    Two experts of equal share, one at 0 and one at 1 + 2x:
+
+    >>> import hsmoe
+    >>> truth = hsmoe.SoftmaxMixture([[0, 0], [1, 2]], [1.0, 1.0], [0, 0], [[0], [0]])
+    >>> isinstance(truth, hsmoe.mixtures.KnownMixture), truth.n_experts, truth.n_features
+    (True, 2, 1)
+    >>> X = [[0.0], [1.0]]
+    >>> truth.expert_mean(X).tolist(), truth.predict(X).tolist()
+    ([[0.0, 1.0], [0.0, 3.0]], [0.5, 1.5])
+    >>> truth.log_gate(X).round(3).tolist()
+    [[-0.693, -0.693], [-0.693, -0.693]]
+    >>> truth.log_classes(X, [0.0, 3.0]).round(2).tolist()
+    [[-1.61, -2.11], [-6.11, -1.61]]
+    >>> truth.log_density(X, [0.0, 3.0]).round(3).tolist()
+    [-1.138, -1.601]
+    >>> truth.predict_quantiles(X, [0.5]).round(6).tolist()
+    [[0.5], [1.5]]
+    >>> y, expert = truth.sample(X, random_state=0)
+    >>> y.shape, expert.shape
+    ((2,), (2,))
     """
 
     coefficients: FloatArray
@@ -169,6 +192,16 @@ class SoftmaxMixture(KnownMixture):
     gate_intercept: FloatArray
     gate_slopes: FloatArray
 
+    if TYPE_CHECKING:  # fields hold arrays, made of what is given
+
+        def __init__(
+            self,
+            coefficients: ArrayLike,
+            variance: ArrayLike,
+            gate_intercept: ArrayLike,
+            gate_slopes: ArrayLike,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         super().__post_init__()
         intercept = _array("gate_intercept", self.gate_intercept, 1)
@@ -215,6 +248,16 @@ class TreeMixture(KnownMixture):
     phi: FloatArray
     gate: str | Sequence[Any] = "comb"
     _tree: GateTree = field(init=False, repr=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            coefficients: ArrayLike,
+            variance: ArrayLike,
+            phi: ArrayLike,
+            gate: str | Sequence[Any] = "comb",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

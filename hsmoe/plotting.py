@@ -44,7 +44,15 @@ BAND_PROBS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def demo_layout() -> tuple[Figure, tuple[Axes, Axes, Axes]]:
-    """Return a figure with one wide axes above two."""
+    """Return a figure with one wide axes above two.
+
+    Examples
+    --------
+    >>> from hsmoe import plotting
+    >>> figure, (top, left, right) = plotting.demo_layout()
+    >>> len(figure.axes)
+    3
+    """
     figure = new_figure(12.0, 8.0)
     grid = figure.add_gridspec(2, 2)
     axes = (
@@ -82,6 +90,17 @@ def plot_predictive_band(
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(2, 20, 1, random_state=0).fit(X, X[:, 0])
+    >>> quantiles = model.predict_quantiles(X[:40], plotting.BAND_PROBS)
+    >>> ax = plotting.plot_predictive_band(X[:40, 0], quantiles, ylabel="metres")
+    >>> ax.get_ylabel()
+    'metres'
     """
     ax = axes_or_new(ax)
     values = np.asarray(y, dtype=np.float64)
@@ -141,6 +160,16 @@ def plot_routing(
     -------
     matplotlib Axes
         One line for each expert, with a band of two posterior standard deviations.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(2, 20, 1, random_state=0).fit(X, np.abs(X[:, 0]))
+    >>> ax = plotting.plot_routing(model, [0.0], 0, np.linspace(-1, 1, 21))
+    >>> ax.get_xlabel(), len(ax.lines)
+    ('x0', 2)
     """
     ax = axes_or_new(ax)
     grid = np.asarray(values, dtype=np.float64)
@@ -158,7 +187,8 @@ def plot_routing(
     ax.set_ylim(-0.02, 1.02)
     ax.margins(x=0)
     if mean.shape[1] <= len(COLOURS):
-        ax.legend(frameon=False, fontsize=9)
+        # Beside the axes: the bands may be anywhere inside.
+        ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
 
 
@@ -184,6 +214,15 @@ def plot_evidence(
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> forecast = hsmoe.HSMoERegressor(2, 20, 1, random_state=0).prequential(X, np.abs(X[:, 0]))
+    >>> plotting.plot_evidence(forecast.log_evidence).get_xlabel()
+    'rows learned'
     """
     ax = axes_or_new(ax)
     path = np.asarray(log_evidence, dtype=np.float64)
@@ -221,6 +260,15 @@ def plot_model(model: OnlineMixture) -> Figure:
     matplotlib Figure
         Left: coefficients of the heaviest particle's experts, in standard units.  Right: how much
         each gate coefficient escapes shrinkage.
+
+    Examples
+    --------
+    >>> import numpy as np, hsmoe
+    >>> from hsmoe import plotting
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> model = hsmoe.HSMoERegressor(2, 20, 1, random_state=0).fit(X, np.abs(X[:, 0]))
+    >>> [ax.get_title(loc="left") for ax in plotting.plot_model(model).axes[:2]]
+    ['Coefficients in standard units', 'Gate inclusion']
     """
     state, engine, _ = model._view()
     particle = engine.particle()
@@ -270,5 +318,17 @@ def _heat_map(
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure to a file; the extension says the format."""
+    """Write a figure to a file; the extension says the format.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from hsmoe import plotting
+    >>> figure, _ = plotting.demo_layout()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "picture.svg")
+    ...     plotting.save_figure(figure, path)
+    ...     path.read_text()[:5]
+    '<?xml'
+    """
     figure.savefig(path, dpi=120)

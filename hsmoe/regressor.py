@@ -137,10 +137,42 @@ class HSMoERegressor(OnlineMixture):
     >>> X = rng.uniform(-2, 2, size=(500, 1))
     >>> y = np.where(X[:, 0] > 0, 3 * X[:, 0], -X[:, 0]) + 0.1 * rng.normal(size=500)
     >>> model = hsmoe.HSMoERegressor(2, n_particles=64, n_islands=1, random_state=1).fit(X, y)
-    >>> model.predict(np.array([[-1.0], [1.0]])).shape
-    (2,)
-    >>> model.predict_interval(np.array([[1.0]]), coverage=0.9).shape
-    (1, 2)
+    >>> new, came = [[-1.0], [1.0]], [1.1, 2.9]
+    >>> model.predict(new).round().tolist()
+    [1.0, 3.0]
+    >>> model.predict_interval(new, coverage=0.9).shape, model.predict_quantiles(new, 0.5).shape
+    ((2, 2), (2, 1))
+    >>> bool((model.predict_cdf(new, came) < 1).all()), model.sample_y(new, 10).shape
+    (True, (2, 10))
+    >>> bool(model.log_density(new, came).sum() > 0), bool(model.crps(new, came).max() < 0.2)
+    (True, True)
+
+    What it has learned:
+
+    >>> model.n_rows_seen_, model.n_rows_skipped_, model.n_features_in_, model.active_experts(X)
+    (500, 0, 1, 2)
+    >>> model.predict_expert_proba(new).round(1).sum(axis=0).tolist()
+    [1.0, 1.0]
+    >>> bool(model.log_evidence_ > 0), model.log_evidence_se_, bool(model.ess_ <= 320)
+    (True, nan, True)
+    >>> model.summary().splitlines()[1], model.gate_inclusion().splits
+    ('  rows          500 learned, the first 500 of them fixed the standardisation', ('0 | 1',))
+    >>> list(model.resampling_log_)
+    ['row', 'island', 'ess', 'unique']
+
+    A copy goes on learning:
+
+    >>> copy = hsmoe.HSMoERegressor.from_bytes(model.to_bytes())
+    >>> copy.set_params(n_jobs=2).partial_fit(new, came).n_rows_seen_
+    502
+    >>> copy.get_params()["n_experts"], copy.to_bytes() == model.to_bytes()
+    (2, False)
+
+    Columns of a data frame keep their names:
+
+    >>> import pandas as pd
+    >>> copy.fit(pd.DataFrame({"metres": X[:50, 0]}), y[:50]).feature_names_in_.tolist()
+    ['metres']
     """
 
     def __init__(

@@ -180,10 +180,10 @@ def _random_polyagamma(h=1.0, z=0.0, *, size=None, out=None, method=None, disabl
 
     Notes
     -----
-    For ``h <= 1`` the first term of the alternating series of [1]_, [4]_ dominates the density over
-    the whole axis.  A proposal from that term, an inverse Gaussian law, is kept with a probability
-    free of `z`, at an overall rate of ``(1 + exp(-abs(z))) ** -h``, at least one half.  Larger `h`
-    is a sum of ``ceil(h)`` parts of equal shape in (1/2, 1].  From 4096 on (from 256 when `h` and
+    For ``h <= 1`` the first term of the density's alternating series (Polson, Scott & Windle;
+    Biane, Pitman & Yor) dominates it over the whole axis.  A proposal from that term, an inverse
+    Gaussian law, is kept with a probability free of `z`, at an overall rate of
+    ``(1 + exp(-abs(z))) ** -h``, at least one half.  Larger `h` is a sum of ``ceil(h)`` parts of equal shape in (1/2, 1].  From 4096 on (from 256 when `h` and
     `z` are both 0-d) draws come from chords above the log-density, which is concave for ``h >= 1``,
     at a cost that does not grow with `h`.
 
@@ -194,14 +194,14 @@ def _random_polyagamma(h=1.0, z=0.0, *, size=None, out=None, method=None, disabl
 
     References
     ----------
-    .. [1] N. G. Polson, J. G. Scott and J. Windle (2013).  Bayesian inference for logistic models
-       using Polya-Gamma latent variables.  JASA 108, 1339-1349.
-    .. [2] J. Windle, N. G. Polson and J. G. Scott (2014).  Sampling Polya-Gamma random variates:
-       alternate and approximate techniques.  arXiv:1405.0506.
-    .. [3] L. Devroye (2009).  On exact simulation algorithms for some distributions related to
-       Jacobi theta functions.  Statistics & Probability Letters 79, 2251-2259.
-    .. [4] P. Biane, J. Pitman and M. Yor (2001).  Probability laws related to the Jacobi theta and
-       Riemann zeta functions, and Brownian excursions.  Bull. AMS 38, 435-465.
+    N. G. Polson, J. G. Scott and J. Windle (2013).  Bayesian inference for logistic models
+    using Polya-Gamma latent variables.  JASA 108, 1339-1349.
+    J. Windle, N. G. Polson and J. G. Scott (2014).  Sampling Polya-Gamma random variates:
+    alternate and approximate techniques.  arXiv:1405.0506.
+    L. Devroye (2009).  On exact simulation algorithms for some distributions related to
+    Jacobi theta functions.  Statistics & Probability Letters 79, 2251-2259.
+    P. Biane, J. Pitman and M. Yor (2001).  Probability laws related to the Jacobi theta and
+    Riemann zeta functions, and Brownian excursions.  Bull. AMS 38, 435-465.
 
     Examples
     --------
@@ -288,14 +288,14 @@ def _polyagamma_pdf(x, h=1.0, z=0.0, return_log=False):
 
     Notes
     -----
-    The alternating series of [1]_ where it does not cancel, else an integral of the Laplace
-    transform along a parabola through its saddle point: about 1e-11 relative for `h` from 0.001
+    The alternating series of Polson, Scott & Windle where it does not cancel, else an integral of
+    the Laplace transform along a parabola through its saddle point: about 1e-11 relative for `h` from 0.001
     to 1000.
 
     References
     ----------
-    .. [1] N. G. Polson, J. G. Scott and J. Windle (2013).  Bayesian inference for logistic models
-       using Polya-Gamma latent variables.  JASA 108, 1339-1349.
+    N. G. Polson, J. G. Scott and J. Windle (2013).  Bayesian inference for logistic models
+    using Polya-Gamma latent variables.  JASA 108, 1339-1349.
 
     Examples
     --------
@@ -339,8 +339,8 @@ def _polyagamma_cdf(x, h=1.0, z=0.0, return_log=False):
 
     References
     ----------
-    .. [1] N. G. Polson, J. G. Scott and J. Windle (2013).  Bayesian inference for logistic models
-       using Polya-Gamma latent variables.  JASA 108, 1339-1349.
+    N. G. Polson, J. G. Scott and J. Windle (2013).  Bayesian inference for logistic models
+    using Polya-Gamma latent variables.  JASA 108, 1339-1349.
 
     Examples
     --------

@@ -9,8 +9,14 @@ import pytest
 EXTRAS = {"hsmoe.river": "river", "hsmoe.skpro": "skpro", "hsmoe._skpro_distributions": "skpro"}
 
 MODULES = [
+    "hsmoe",
     "hsmoe._dispatch",
+    "hsmoe._errors",
     "hsmoe._experts",
+    "hsmoe._gate_report",
+    "hsmoe._islands",
+    "hsmoe._pit",
+    "hsmoe.plotting",
     "hsmoe._diagnostic_plots",
     "hsmoe._priors",
     "hsmoe._load",

@@ -40,6 +40,11 @@ def test_version_is_one():
     assert hsmoe.build_config()["version"] == hsmoe.__version__
 
 
+def test_citation_has_the_version():
+    citation = (Path(__file__).resolve().parent.parent / "CITATION.cff").read_text()
+    assert f"\nversion: {hsmoe.__version__}\n" in citation
+
+
 def test_base_level_holds_no_vector_code_beyond_its_level():
     """Every x86-64 runs the base module: no AVX register may appear in it."""
     if hsmoe.build_config()["platform"] != "linux-x86_64":

@@ -116,6 +116,22 @@ class SklearnMixin:
             If metadata routing is not enabled (``sklearn.set_config``).
         TypeError
             If the method has no such parameter.
+
+        Examples
+        --------
+        >>> import numpy as np, hsmoe, sklearn
+        >>> from sklearn.model_selection import cross_validate
+        >>> X = np.linspace(-1, 1, 30)[:, None]
+        >>> model = hsmoe.HSMoERegressor(2, 10, 1, random_state=0)
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     weighted = model.set_fit_request(sample_weight=True)
+        ...     weighted = weighted.set_partial_fit_request(sample_weight=True)
+        ...     weighted = weighted.set_predict_request(return_std=False)
+        ...     weighted = weighted.set_score_request(sample_weight=False)
+        ...     weights = {"sample_weight": np.repeat([1, 2], 15)}
+        ...     scores = cross_validate(weighted, X, X[:, 0], params=weights)["test_score"]
+        >>> scores.shape
+        (5,)
         """
         return self._request("fit", requests)
 

@@ -70,8 +70,8 @@ def doc_of(member):
     return inspect.getdoc(member[1])
 
 
-# What the engine asks of experts and priors; not for users.
-INTERNAL = {"to_core", "laplace_node", "draw"}
+# What the engine asks of experts and priors, and scikit-learn of estimators; not for users.
+INTERNAL = {"to_core", "laplace_node", "draw", "get_metadata_routing"}
 
 
 @pytest.mark.parametrize(("name", "value"), CLASSES, ids=[name for name, _ in CLASSES])

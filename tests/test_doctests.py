@@ -6,7 +6,12 @@ import importlib
 import pytest
 
 # Modules whose examples need a package of an extra.
-EXTRAS = {"hsmoe.river": "river", "hsmoe.skpro": "skpro", "hsmoe._skpro_distributions": "skpro"}
+EXTRAS = {
+    "hsmoe._sklearn": "sklearn",
+    "hsmoe.river": "river",
+    "hsmoe.skpro": "skpro",
+    "hsmoe._skpro_distributions": "skpro",
+}
 
 MODULES = [
     "hsmoe",

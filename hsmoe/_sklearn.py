@@ -1,4 +1,4 @@
-"""What scikit-learn (1.6 or newer) asks of an estimator, without importing it first.
+"""What scikit-learn (1.7 or newer) asks of an estimator, without importing it first.
 
 An estimator does not inherit from ``sklearn.base.BaseEstimator``, for hsmoe works without
 scikit-learn.  The protocols are methods: scikit-learn calls them, so it is there when they import

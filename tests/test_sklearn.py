@@ -14,7 +14,7 @@ from readme_counts import compare
 import hsmoe
 from hsmoe import HSMoEClassifier, HSMoECountRegressor, HSMoERegressor
 
-sklearn = pytest.importorskip("sklearn", minversion="1.6", reason="extra sklearn")
+sklearn = pytest.importorskip("sklearn", minversion="1.7", reason="extra sklearn")
 
 from joblib import Parallel, delayed  # noqa: E402
 from sklearn.base import clone  # noqa: E402

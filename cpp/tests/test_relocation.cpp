@@ -175,7 +175,10 @@ Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int
           v.push_back(path * std::tanh(phi[p]));
         }
       }
-      for (int row : {0, n / 2, n}) v.push_back(n_open(row) + 0.3 * (n_open(row) == 2));
+      for (int row : {0, n / 2, n}) {
+        v.push_back(n_open(row));
+        v.push_back(n_open(row) == 2);
+      }
       return v;
     };
     const Values before = functions();
@@ -419,7 +422,7 @@ int main(int argc, char** argv) {
   show("group horseshoe, other proposal", other);
   CHECK(other.largest_z < 4.5);
   for (double change_rate : {0.0, 0.01}) {
-    const Outcome changing = run(horseshoe(), Fault::none, chains, steps, 512, {change_rate});
+    const Outcome changing = run(horseshoe(), Fault::none, 2 * chains, steps, 512, {change_rate});
     show("leaves that open and close", changing);
     std::printf("leaves opened or closed: %.3f\n", changing.changes);
     CHECK(changing.largest_z < 4.5);

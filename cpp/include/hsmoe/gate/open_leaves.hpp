@@ -137,8 +137,8 @@ class OpenLeaves {
     return total + at_number(log_set_.data(), K_, initial);
   }
 
-  /// The logits of the nodes that are not active at a row.
-  void prune(const double* state, double row, Lane<W>* psi) const {
+  /// The logits of the nodes that are not active at a row.  (Not inline: gates whose leaves are always open are not to pay for it.)
+  __attribute__((noinline)) void prune(const double* state, double row, Lane<W>* psi) const {
     const double* at = paths(state);
     const Tree& tree = at_.tree();
     // Whether a leaf below a child is open stands in the place of the child's first leaf; nodes are in preorder.

@@ -98,9 +98,11 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
              Mask<W> mask, Lane<W>* work) const override {
     if (!tree_.n_nodes()) return;
     const Lane<W> position = position_of(z);
+    const bool pruned = leaves_ != nullptr;
     double* global = global_of(state);
     for (int l = 0; l < tree_.n_nodes(); ++l) {
-      const Mask<W> passed = mask & passes(l, position) & active(memo[l]);
+      Mask<W> passed = mask & passes(l, position);
+      if (pruned) passed = passed & OpenLeaves<W>::is_active(memo[l]);
       if (!any(passed)) continue;
       double* node = state + W * Index(l) * stride();
       augment(node, l, row, position, memo[l], rng, passed);
@@ -124,13 +126,18 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
               Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
     const int n_nodes = tree_.n_nodes();
     if (!n_nodes) return;
+    const bool pruned = leaves_ != nullptr;
+    auto met = [&](int l, int t, Lane<W> position) {
+      const Mask<W> passed = mask & passes(l, position);
+      return pruned ? passed & OpenLeaves<W>::is_active(memo[t * n_nodes + l]) : passed;
+    };
     // A table of all logits, row after row, and of which of them a lane meets; one pass draws for them all.
     const int cells = n_nodes * rows.n;
     PolyaGammaTable<W> omegas(work, cells);
     Lane<W> position[RowBlock::most];
     for (int t = rows.n - 1; t >= 0; --t) {
       position[t] = position_of(z[t]);
-      for (int l = n_nodes - 1; l >= 0; --l) omegas.tell(mask & passes(l, position[t]) & active(memo[t * n_nodes + l]), memo[t * n_nodes + l]);
+      for (int l = n_nodes - 1; l >= 0; --l) omegas.tell(met(l, t, position[t]), memo[t * n_nodes + l]);
     }
     omegas.draw(rng);
 
@@ -139,7 +146,7 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
       Lane<W> omega[RowBlock::most], kappa[RowBlock::most];
       int n = 0;
       for (int t = 0; t < rows.n; ++t) {
-        const Mask<W> passed = mask & passes(l, position[t]) & active(memo[t * n_nodes + l]);
+        const Mask<W> passed = met(l, t, position[t]);
         if (!any(passed)) continue;
         omega[n] = select(passed, omegas[t * n_nodes + l], Lane<W>(0.0));
         kappa[n] = side_of(l, position[t], passed);
@@ -336,8 +343,6 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
     const TreeLayout<W>& layout = *this;
     return change_rate ? std::make_unique<const OpenLeaves<W>>(layout, fixed_fields(), *change_rate) : nullptr;
   }
-  // Whether the node with this logit in a memo is active.
-  Mask<W> active(Lane<W> logit) const { return leaves_ ? OpenLeaves<W>::is_active(logit) : Mask<W>::all_true(); }
 
   Lane<W>& reach(int position, Lane<W>* log_g) const { return log_g[tree_.expert_at(position)]; }
 

@@ -35,7 +35,7 @@ class TreeLayout {
   }
 
   /// u'phi_l
-  Lane<W> logit(const double* state, int l, const double* u) const {
+  HSMOE_INLINE Lane<W> logit(const double* state, int l, const double* u) const {
     const double* phi = phi_of(node_of(state, l));
     Lane<W> psi = u[0] * Lane<W>::load(phi);
     for (int j = 1; j < p_; ++j) psi += u[j] * Lane<W>::load(phi + W * j);

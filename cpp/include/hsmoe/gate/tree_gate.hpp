@@ -199,7 +199,11 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
       double *node = state + W * Index(l) * stride(), *of_node = frozen + W * Index(l) * node_sums();
       for (double* sums : {node, of_node})
         for (int i = 0; i < node_sums(); ++i, sums += W) select(idle, Lane<W>(0.0), Lane<W>::load(sums)).store(sums);
+      // draw_node writes all lanes.
+      const AlignedVector<double> kept(scales(node), scales(node) + W * prior_->node_fields());
       prior_->draw_node(scales(node), global_of(state), rng, idle);
+      for (std::size_t f = 0; f < kept.size(); f += W)
+        select(idle, Lane<W>::load(scales(node) + f), Lane<W>::load(&kept[f])).store(scales(node) + f);
       draw_phi(node, l, global_of(state), PhiKernel::block, rng, idle, work);
     }
     return some;

@@ -22,7 +22,7 @@ class GatePrior {
   /// Whether coefficient j is shrunk (the intercept may be exempt).
   virtual bool penalised(int j) const = 0;
 
-  /// Draw the global scales, then the scales of one node, from the prior.
+  /// Draw the global scales, then the scales of one node, from the prior; lanes outside the mask are written too.
   virtual void draw_global(double* global, Stream<W>& rng, Mask<W> mask) const = 0;
   virtual void draw_node(double* node, const double* global, Stream<W>& rng, Mask<W> mask) const = 0;
 

@@ -72,7 +72,7 @@ def test_predict(fitted):
     assert lines[0] == "mean,std,lower,upper"
     assert len(lines) == 161
     model = hsmoe.load(fitted / "m.hsmoe")
-    X = pd.read_csv(fitted / "data.csv")[["a", "b", "c"]]
+    X = pd.read_csv(fitted / "data.csv", float_precision="round_trip")[["a", "b", "c"]]
     for name in ("out.csv", "out.parquet"):
         run(
             "predict",
@@ -90,7 +90,7 @@ def test_predict(fitted):
 
 
 def test_predict_with_a_classifier(fitted):
-    frame = pd.read_csv(fitted / "data.csv")
+    frame = pd.read_csv(fitted / "data.csv", float_precision="round_trip")
     X, label = frame[["a", "b", "c"]], np.where(frame["y"] > frame["y"].mean(), "high", "low")
     model = hsmoe.HSMoEClassifier(2, 8, 1, random_state=0).fit(X, label)
     model.save(fitted / "classes.hsmoe")
@@ -105,7 +105,7 @@ def test_predict_with_a_classifier(fitted):
 
 
 def test_predict_takes_columns_by_name(fitted):
-    frame = pd.read_csv(fitted / "data.csv")
+    frame = pd.read_csv(fitted / "data.csv", float_precision="round_trip")
     frame[["y", "c", "b", "a"]].assign(note="text").to_csv(fitted / "other.csv", index=False)
     a = run("predict", fitted / "m.hsmoe", fitted / "data.csv").stdout
     b = run("predict", fitted / "m.hsmoe", fitted / "other.csv").stdout

@@ -41,7 +41,10 @@ def read_table(path: Path) -> pandas.DataFrame:
             frame.index = range(len(frame))
         else:
             # Blank lines are kept while reading so that the index can count lines.
-            frame = pandas.read_csv(path, skip_blank_lines=False, skipinitialspace=True)
+            # Numbers are read as they were written: by default the last digits may be others.
+            frame = pandas.read_csv(
+                path, skip_blank_lines=False, skipinitialspace=True, float_precision="round_trip"
+            )
             if not isinstance(frame.index, pandas.RangeIndex):
                 raise click.ClickException(
                     f"{path}: lines have more fields than the header has names; check the header"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 import hsmoe
 from hsmoe import (
     BinomialExpert,
+    ChangingExperts,
     CheckpointError,
     ClassForecast,
     CountForecast,
@@ -87,6 +88,8 @@ def regression(X: Floats, y: Floats) -> float:
     shapes = (interval.shape, quantiles.shape, draws.shape, density.shape, mean.shape)
     print(histogram.outside, score, shapes, strongest, active, error, len(text))
     fast = HSMoERegressor(2, inference=Variational(covariance="diagonal"), random_state=0)
+    changing = HSMoERegressor(ChangingExperts(most=3), 8, 1, random_state=0).fit(X, y)
+    assert changing.n_experts_posterior().shape == (3,)
     return fast.fit(X, y).log_evidence_
 
 

@@ -1,7 +1,8 @@
 // The proposal to relocate an expert must leave the posterior as it is: parameters, allocations and data drawn from their joint
 // law still have it after any number of proposals given the data.  Each chain is compared with itself before, so that the
 // standard errors are those of what has moved.  50 functions and three runs, 90 and two with leaves that open and close; |z| < 4.5
-// has a false-alarm rate of 2e-3 in all.  Deliberate faults must be noticed.  And the marginal likelihoods that it needs are held to the product of forecasts.
+// has a false-alarm rate of 2e-3 in all.  Deliberate faults must be noticed.  And the marginal likelihoods that it needs are held to
+// the product of forecasts.
 #include <memory>
 #include <optional>
 #include <string>

@@ -111,7 +111,7 @@ class FaultyGate : public Gate<W> {
              Lane<W>* work) const override {
     if (faults_.redrawn) right_->learn(s, row, faults_.redrawn->z, faults_.redrawn->memo.data(), kernel, rng, m, work);
     else right_->learn(s, row, told(z, rng, m), memo, kernel, rng, m, work);
-    if (faults_.renews) right_->renew(s, rng, m, work);
+    if (faults_.renews) right_->renew(s, PhiKernel::block, rng, m, work);
   }
   void load_sums(double* s, const double* sums, Mask<W> m) const override {
     right_->load_sums(s, faults_.loses_frozen ? nullptr : sums, m);
@@ -122,7 +122,9 @@ class FaultyGate : public Gate<W> {
     for (int t = 0; t < rows.n; ++t) wrong[t] = told(z[t], rng, m);
     right_->absorb(s, frozen, rows, wrong, memo, rng, m, work);
   }
-  void renew(double* s, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override { right_->renew(s, rng, m, work); }
+  void renew(double* s, PhiKernel kernel, Stream<W>& rng, Mask<W> m, Lane<W>* work) const override {
+    right_->renew(s, kernel, rng, m, work);
+  }
   bool moves_by_rows() const override { return right_->moves_by_rows(); }
   Index move_lanes(Index n) const override { return right_->move_lanes(n); }
   void move(double* s, double* sums, Index n, Index n_freeze, const double* U, const Lane<W>* z, Lane<W>* scratch,
@@ -184,7 +186,7 @@ class FaultyExpert : public Expert<W> {
     if (faults_.redrawn) {
       double* gate_state = s + W * Index(right_->fields());
       std::vector<Lane<W>> joint(K_), log_f(K_), memo(K_), space(faults_.gate->work_lanes());
-      faults_.gate->renew(gate_state, rng, m, space.data());
+      faults_.gate->renew(gate_state, PhiKernel::block, rng, m, space.data());
       faults_.gate->log_proba(gate_state, row, joint.data(), memo.data());
       right_->log_density(s, row, log_f.data(), nullptr, work);
       for (int k = 0; k < K_; ++k) joint[k] += log_f[k];

@@ -117,7 +117,7 @@ struct Chain {
       told[i] = fault == Fault::flipped_kappa ? (K - 1.0) - allocation[i] : allocation[i];
     }
     gate.absorb(gate_state.data(), nullptr, rows, told, memos, rng, all, work.data());
-    gate.renew(gate_state.data(), rng, all, work.data());
+    gate.renew(gate_state.data(), PhiKernel::block, rng, all, work.data());
     expert.rebuild(expert_state.data(), sums.data(), draw.data(), 0, rng, all, work.data());
     if (exchange) {
       Lane<W> first, second, sides[2 * n];

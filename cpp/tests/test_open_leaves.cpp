@@ -162,7 +162,7 @@ struct Chain {
     for (int k = 1; k < K; ++k) leaves.redraw(state.data(), k, begin, n, u.data(), z + begin, back.data(), rng, all);
     gate.load_sums(state.data(), frozen.data(), all);
     absorb(begin, n, false, fault == Fault::inactive_augmented);
-    gate.renew(state.data(), rng, all, work.data());
+    gate.renew(state.data(), PhiKernel::block, rng, all, work.data());
     if (begin) return;
     Lane<W> first, second, sides[2 * n];
     const AlignedVector<double> before(leaves.paths(state.data()), leaves.paths(state.data()) + W * leaves.fields());

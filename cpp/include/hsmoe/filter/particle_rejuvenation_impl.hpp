@@ -156,7 +156,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
 
   if (!sweep_[island]) {  // nothing retained: what is drawn given the statistics alone
     expert_->renew(state, rng, mask, work);
-    gate_->renew(gate_state, rng, mask, work);
+    gate_->renew(gate_state, config_.phi_kernel, rng, mask, work);
     rng.store(stream);
     return;
   }
@@ -243,7 +243,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
     if (moving)
       gate_->move(gate_state, frozen_gate, n, last ? std::max<Index>(freeze - begin, 0) : 0, buffer.u(begin), allocation,
                   allocation + n, rng, mask, work);
-    else gate_->renew(gate_state, rng, mask, work);
+    else gate_->renew(gate_state, PhiKernel::block, rng, mask, work);
     expert_->rebuild(state, expert_sums, draw, stage, rng, mask, work);
     if (last && (exchanging || relocating))
       rearrange_experts(exchanging, relocating, swapping, state, end, rng, mask, g, memo, work, scratch);

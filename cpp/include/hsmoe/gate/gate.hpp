@@ -34,8 +34,8 @@ class Gate {
   /// null.  memo: memo_lanes a row.
   virtual void absorb(double* state, double* frozen, const RowBlock& rows, const Lane<W>* z, const Lane<W>* memo,
                       Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
-  /// Block draw of all phi given the statistics, then of the scales.
-  virtual void renew(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
+  /// Draw all phi given the statistics by `kernel`, then the scales.
+  virtual void renew(double* state, PhiKernel kernel, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const = 0;
 
   /// Whether exchange can change anything.
   virtual bool has_exchanges() const = 0;

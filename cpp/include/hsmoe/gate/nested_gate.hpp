@@ -116,7 +116,7 @@ class NestedGate final : public Gate<W> {
   void load_sums(double*, const double*, Mask<W>) const override {}
   void absorb(double*, double*, const RowBlock&, const Lane<W>*, const Lane<W>*, Stream<W>&, Mask<W>,
               Lane<W>*) const override {}
-  void renew(double*, Stream<W>&, Mask<W>, Lane<W>*) const override {}
+  void renew(double*, PhiKernel, Stream<W>&, Mask<W>, Lane<W>*) const override {}
   bool has_exchanges() const override { return false; }
   Mask<W> exchange(double*, Index, const double*, const Lane<W>*, Lane<W>*, Lane<W>&, Lane<W>&, Stream<W>&, Mask<W>,
                    Lane<W>*) const override {

@@ -161,12 +161,12 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
     }
   }
 
-  void renew(double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
+  void renew(double* state, PhiKernel kernel, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const override {
     if (!tree_.n_nodes()) return;
     double* global = global_of(state);
     for (int l = 0; l < tree_.n_nodes(); ++l) {
       double* node = state + W * Index(l) * stride();
-      draw_phi(node, l, global, PhiKernel::block, rng, mask, work);
+      draw_phi(node, l, global, kernel, rng, mask, work);
       prior_->refresh_node(phi_of(node), scales(node), global, rng, mask);
     }
     prior_->refresh_global(phi_of(state), scales(state), W * Index(stride()), global, rng, mask);

@@ -103,6 +103,8 @@ def posterior_draws(
     counts = np.maximum(by_expert(drawn["counts"]), 0.0)
     counts /= np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     out.add("posterior", "expert_weight", chains(counts), "expert")
+    if settings.changing is not None:
+        out.add("posterior", "open", chains(by_expert(drawn["open"]) > 0), "expert")
     if settings.n_experts > 1:
         _add_gate(out, state, gate_columns, drawn, chains, by_expert)
 

@@ -444,8 +444,8 @@ class HSMoERegressor(OnlineMixture):
         Experts are numbered as the heaviest particle does, as in :meth:`summary`.  The numbers of
         other draws are matched to these on the retained rows (and on X, y if given) by the rows
         that the experts are in charge of (Stephens 2000), which permutes ``beta``, ``noise_sd``,
-        ``expert_weight`` and ``expert_proba``.  The splits of a tree cannot be permuted like its
-        experts: ``phi`` and its scales are as the particles hold them.  ``match=False`` leaves all
+        ``expert_weight``, ``open`` and ``expert_proba``.  Splits of a tree cannot be permuted like
+        experts: ``phi`` and its scales are as particles hold them.  ``match=False`` leaves all
         numbers so; forecasts depend on no numbers.
 
         Parameters
@@ -471,9 +471,11 @@ class HSMoERegressor(OnlineMixture):
             - ``posterior``: ``beta`` (expert, feature), in units of y per unit of x (for counts, of
               the logarithm of the mean); ``noise_sd`` (expert), in units of y, and ``df`` or
               ``dispersion`` (expert), where the law has them; ``expert_weight`` (expert), the share
-              of the rows learned; ``phi`` (split, gate_feature), the logit of going left per
-              standard deviation of a feature; ``local_scale`` (split, shrunk_feature) and ``tau``,
-              the scales of their prior, if it has any.
+              of the rows learned; ``open`` (expert), with ``ChangingExperts``: whether it is at the
+              next row; ``phi`` (split, gate_feature), on standardised features the logit of going
+              left at a split, the score of a child of a softmax, the offset and the centre of a
+              child of a Laplace node; ``local_scale`` (split, shrunk_feature) and ``tau``, the
+              scales of their prior, if it has any.
             - ``sample_stats``: ``island`` and ``particle`` of a draw, and whether its experts were
               ``relabelled``.
             - ``constant_data``: ``island_weight`` (island_number), and ``X`` (row, column).

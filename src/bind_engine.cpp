@@ -226,12 +226,13 @@ py::dict draw(const Engine& e, const Indices& particles, const Words& seeds, con
   const std::vector<Index> numbers(particles.data(), particles.data() + M);
   auto coefficients = new_array<double>({M, K, e.n_coefficients()}), variance = new_array<double>({M, K}),
        shape = new_array<double>({M, K}),
-       counts = new_array<double>({M, K}), phi = new_array<double>({M, splits, p}),
+       counts = new_array<double>({M, K}), open = new_array<double>({M, K}), phi = new_array<double>({M, splits, p}),
        local = new_array<double>({M, splits, p}), global = new_array<double>({M}),
        log_gate = new_array<double>({M, rows.n, K}), log_density = new_array<double>({M, y ? rows.n : 0, K});
-  const PosteriorDraws out{coefficients.mutable_data(), variance.mutable_data(), shape.mutable_data(), counts.mutable_data(), phi.mutable_data(),
+  const PosteriorDraws out{coefficients.mutable_data(), variance.mutable_data(), shape.mutable_data(), counts.mutable_data(), open.mutable_data(), phi.mutable_data(),
                            local.mutable_data(), global.mutable_data(), log_gate.mutable_data(),
                            y ? log_density.mutable_data() : nullptr};
+  std::fill_n(open.mutable_data(), M * K, 1.0);
   const std::uint64_t* words = seeds.data();
   {
     py::gil_scoped_release release;
@@ -242,6 +243,7 @@ py::dict draw(const Engine& e, const Indices& particles, const Words& seeds, con
   d["noise_variance"] = variance;
   d["shape"] = shape;
   d["counts"] = counts;
+  d["open"] = open;
   d["phi"] = phi;
   d["local_scale"] = local;
   d["global_scale"] = global;

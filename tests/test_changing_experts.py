@@ -216,3 +216,18 @@ def test_refused_by_name(parameters, message):
 def test_changing_experts_are_checked(arguments, message):
     with pytest.raises(ValueError, match=message):
         ChangingExperts(*arguments)
+
+
+def test_draws_say_which_experts_are_open(two_regimes):
+    pytest.importorskip("arviz")
+    X, y = two_regimes
+    changing = hsmoe.HSMoERegressor(
+        hsmoe.ChangingExperts(most=3, change_rate=0.02), 32, 2, random_state=0
+    ).fit(X[:150], y[:150])
+    is_open = changing.to_arviz(n_draws=4000)["posterior"]["open"]
+    assert is_open.dims == ("chain", "draw", "expert")
+    assert is_open.dtype == bool
+    counts = np.bincount(is_open.values.sum(axis=-1).ravel(), minlength=4)[1:]
+    np.testing.assert_allclose(counts / 4000, changing.n_experts_posterior(), atol=1e-3)
+    fixed = hsmoe.HSMoERegressor(3, 8, 1, random_state=0).fit(X[:150], y[:150])
+    assert "open" not in fixed.to_arviz()["posterior"]

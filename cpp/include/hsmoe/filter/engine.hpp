@@ -114,6 +114,7 @@ struct PosteriorDraws {
   double *coefficients, *noise_variance;        // (M, K, n_coefficients), (M, K): drawn given the particle
   double *shape;                                // (M, K) of the law of an expert; NaN where it has none
   double *counts;                               // (M, K) rows allocated
+  double *open;                                 // (M, K) whether open at the next row; written where experts open and close
   double *phi, *local_scale, *global_scale;     // (M, n_splits, p) twice, (M)
   double *log_gate, *log_density;               // (M, n, K) log g_k(u), log f_k(y | x; coefficients, noise)
 };

@@ -41,6 +41,8 @@ void ParticleFilter<W>::draw(const std::vector<Index>& particles, const std::uin
       expert_->describe_draw(parameters, lane, coefficients, variance, shape);
       gate_->describe(gate_state, lane, out.phi + m * splits * p, out.local_scale + m * splits * p, inclusion.data(),
                       out.global_scale + m);
+      if (const OpenLeaves<W>* leaves = gate_->leaves())
+        for (int k = 0; k < K; ++k) out.open[m * K + k] = leaves->open(leaves->paths(gate_state), k, double(n_rows_))[lane];
       for (Index i = 0; i < rows.n; ++i) {
         const Row row = row_at(rows, i, n_rows_, uu);
         const Index at = (m * rows.n + i) * K;

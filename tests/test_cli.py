@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import hsmoe
 from hsmoe.cli._app import app
-from hsmoe.cli._stream import chunks
+from hsmoe.cli._progress import chunks
 
 
 def run(*arguments):

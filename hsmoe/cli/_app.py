@@ -11,6 +11,7 @@ from rich.console import Console
 
 import hsmoe
 
+from ._checkpoints import read_checkpoint
 from ._files import label_column, numeric_columns, read_table, require, write_table
 from ._options import FILE, chosen_features, labels, model_options, new_model
 from ._progress import RowProgress, chunks
@@ -78,11 +79,7 @@ def _save_if_begun(model: Any, output: Path, console: Console) -> None:
     console.print(f"{model.n_rows_seen_:,} rows; model written to {output}", highlight=False)
 
 
-def _load(path: Path) -> Any:
-    try:
-        return hsmoe.load(path)
-    except hsmoe.CheckpointError as error:
-        raise click.ClickException(str(error)) from None
+app.add_command(stream)
 
 
 @app.command()
@@ -108,7 +105,7 @@ def predict(
     if not 0.0 < coverage < 1.0:
         raise click.BadParameter(f"{coverage} is not between 0 and 1", param_hint="--coverage")
     pandas = require("pandas", "predict", "cli")
-    learned = _load(model).set_params(missing=missing, n_jobs=jobs)
+    learned = read_checkpoint(model)[0].set_params(missing=missing, n_jobs=jobs)
     frame = read_table(data)
     names = getattr(learned, "feature_names_in_", None)
     columns = list(frame.columns) if names is None else [str(name) for name in names]
@@ -135,12 +132,14 @@ def predict(
 @click.option("--plot", type=FILE, help="Draw experts and gate to this picture (PNG, PDF, SVG).")
 def show(model: Path, plot: Path | None) -> None:
     """Describe MODEL: settings, evidence, experts and gate."""
-    learned = _load(model)
+    learned, position = read_checkpoint(model)
     try:
         text = learned.summary()
     except hsmoe.NotFittedError:
         text = f"{learned!r}\n  has not learned a row yet"
         plot = None
+    if position is not None:
+        text += f"\n  stream        {position.describe()}"
     click.echo(text)
     if plot is not None:
         require("matplotlib", "--plot", "plot")

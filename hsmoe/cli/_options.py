@@ -13,11 +13,19 @@ import hsmoe
 from hsmoe._seeding import seed_sequence
 from hsmoe._state import Settings, resolve_n_jobs
 
-__all__ = ["FILE", "MODELS", "PARAMETERS", "chosen_features", "labels", "model_options", "new_model"]
+__all__ = [
+    "FILE",
+    "MODELS",
+    "PARAMETERS",
+    "chosen_features",
+    "labels",
+    "model_options",
+    "new_model",
+]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
-MODELS = {
+MODELS: dict[str, Any] = {
     "regressor": hsmoe.HSMoERegressor,
     "classifier": hsmoe.HSMoEClassifier,
     "counts": hsmoe.HSMoECountRegressor,
@@ -208,7 +216,7 @@ def new_model(options: Mapping[str, Any]) -> Any:
         n_experts = options["experts"]
         if options["change_rate"] is not None:
             n_experts = hsmoe.ChangingExperts(n_experts, options["change_rate"])
-        model: Any = MODELS[options["model"]](
+        model = MODELS[options["model"]](
             n_experts=n_experts,
             n_particles=options["particles"],
             n_islands=options["islands"],
@@ -243,6 +251,13 @@ def chosen_features(
     chosen = [name for name in chosen if name not in exclude]
     if target in chosen:
         raise click.ClickException(f"--features names the target {target!r}; leave it out")
+    for name in chosen:
+        if chosen.count(name) > 1:
+            raise click.ClickException(f"--features names {name!r} twice; name each column once")
+        if not name:
+            raise click.ClickException(
+                f"{source}: a column has no name; name it, or choose the others with --features"
+            )
     if not chosen:
         raise click.ClickException(f"{source}: no feature is left besides the target {target!r}")
     return chosen

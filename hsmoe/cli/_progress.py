@@ -1,4 +1,4 @@
-"""Walking through rows in chunks of a steady duration, with a progress bar."""
+"""Walking through rows: chunks of a steady duration, and a progress bar."""
 
 from __future__ import annotations
 
@@ -33,9 +33,12 @@ def chunks(n_rows: int, seconds: float = 0.25, first: int = 32) -> Iterator[slic
 
 
 class RowProgress:
-    """A progress bar over rows that shows rows per second and a line of running figures."""
+    """A progress bar over rows that shows rows per second and a line of running figures.
 
-    def __init__(self, n_rows: int, title: str, console: Console) -> None:
+    ``n_rows`` is None if nobody knows how many will come.
+    """
+
+    def __init__(self, n_rows: int | None, title: str, console: Console) -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -61,6 +64,11 @@ class RowProgress:
     def seconds(self) -> float:
         """Seconds since the bar was started."""
         return time.perf_counter() - self._began
+
+    def print(self, text: str) -> None:
+        """Print a line above the bar."""
+        console = self._bar.console
+        console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def advance(self, n_rows: int, figures: str = "") -> None:
         """Report that ``n_rows`` more rows are done."""

@@ -52,7 +52,7 @@ def read_lines(read: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
             begun += rest
         # Kept up to twice the limit while it grows, so that cutting costs little.
         if len(begun) > 2 * LONGEST_LINE:
-            begun = begun[: LONGEST_LINE + 1]
+            begun = begun[: LONGEST_LINE + 8]  # with room for a byte order mark
         for line in whole:
             number += 1
             if line := _clean(line, number):

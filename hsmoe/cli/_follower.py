@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,6 +30,8 @@ BAD_LINE = 3
 READER_GONE = 141  # what shells report of a program that wrote to a closed pipe
 
 Lines = Iterator[tuple[int, bytes]]
+
+_LAYOUTS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 _REFRESH = 0.1  # seconds from one update of the progress bar to the next
 
@@ -164,14 +167,17 @@ class Follower:
         """Return what reads the rows, and the rows; the header, if there is one, is read."""
         number, line = first
         start = line.lstrip()[:1]
+        layout = self.layout
+        if layout == "auto":
+            layout = _LAYOUTS.get(Path(self.source).suffix.lower(), "auto")
         decoder: Decoder
-        if self.layout == "csv" or (self.layout == "auto" and start not in (b"{", b"[")):
+        if layout == "csv" or (layout == "auto" and start not in (b"{", b"[")):
             try:
                 decoder = CsvLines(line)
             except BadLine as error:
                 raise click.ClickException(f"{self._called}: line {number}: {error}") from None
             self._check_header(decoder.names)
-        elif self.layout == "auto" and start == b"[":
+        elif layout == "auto" and start == b"[":
             raise click.ClickException(
                 f"{self._called}: line {number}: begins a list; pass one JSON object a line (jq -c "
                 "'.[]' makes them of a list), or --format csv"

@@ -59,7 +59,7 @@ is what could not be written."""
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "jsonl", "csv"]),
-    help="Of INPUT; auto: by its first line.",
+    help="Of INPUT; auto: by its extension, or else by its first line.",
 )
 @click.option(
     "--on-bad-line",

@@ -74,10 +74,10 @@ def test_fit_of_classes_counts_and_changing_experts(folder):
         "flag": high,
     }.items():
         X.assign(y=values).to_csv(folder / f"{name}.csv", index=False)
-        options = (*FIT, "--model", "classifier", "-o", folder / "m.hsmoe")
+        options = (*FIT, "--jobs", 1, "--model", "classifier", "-o", folder / "m.hsmoe")
         result = run("fit", folder / f"{name}.csv", *options)
         assert result.exit_code == 0, result.output
-        by_hand = hsmoe.HSMoEClassifier(2, 8, random_state=3, n_jobs=-1)
+        by_hand = hsmoe.HSMoEClassifier(2, 8, random_state=3)
         by_hand.partial_fit(X, values, classes=values.unique())
         assert (folder / "m.hsmoe").read_bytes() == by_hand.to_bytes()
     result = run("fit", folder / "text.csv", *options, "--classes", "low,high,higher")
@@ -90,12 +90,12 @@ def test_fit_of_classes_counts_and_changing_experts(folder):
     counts = np.floor(frame["y"].clip(0) / 10)
     X.assign(y=counts).to_csv(folder / "counts.csv", index=False)
     result = run(
-        *("fit", folder / "counts.csv", *FIT, "--model", "counts", "--change-rate", 0.01),
-        *("-o", folder / "m.hsmoe"),
+        *("fit", folder / "counts.csv", *FIT, "--jobs", 1, "-o", folder / "m.hsmoe"),
+        *("--model", "counts", "--change-rate", 0.01),
     )
     assert result.exit_code == 0, result.output
     changing = hsmoe.ChangingExperts(2, 0.01)
-    by_hand = hsmoe.HSMoECountRegressor(changing, 8, random_state=3, n_jobs=-1)
+    by_hand = hsmoe.HSMoECountRegressor(changing, 8, random_state=3)
     assert (folder / "m.hsmoe").read_bytes() == by_hand.partial_fit(X, counts).to_bytes()
 
 

@@ -865,6 +865,21 @@ def test_lines_do_not_depend_on_how_they_arrive(size, monkeypatch):
     ]
 
 
+def test_pandas_is_not_imported(folder):
+    """It would take longer than all the rest of the beginning."""
+    code = (
+        "import sys\n"
+        "from hsmoe.cli._app import app\n"
+        "try:\n"
+        "    app(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    sys.exit(end.code or 'pandas' in sys.modules)\n"
+    )
+    arguments = ("stream", folder / "rows.csv", "-t", "y", "-c", folder / "m.hsmoe", *SMALL)
+    command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def test_help_says_what_the_exit_codes_are():
     text = run("--help").stdout
     for words in ("Exit codes", "129, 130, 143", "141", "--resume", "--change-rate"):

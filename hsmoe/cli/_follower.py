@@ -243,11 +243,14 @@ class Follower:
 
     def _say_where(self) -> None:
         learner = self.learner
-        if learner.saved_rows >= 0:
+        if learner.saved_rows < 0:
+            return
+        if learner.position.rows == 0:  # what learned them was no stream
+            where = f"{learner.n_learned:,} rows learned; the stream begins"
+        else:
             how = "passing over them" if self.skip_seen else "the input goes on after them"
-            self._say(
-                f"going on from {learner.path}: {learner.position.describe()}; {how}", always=False
-            )
+            where = f"{learner.position.describe()}; {how}"
+        self._say(f"going on from {learner.path}: {where}", always=False)
 
     def _say_end(self) -> None:
         learner = self.learner

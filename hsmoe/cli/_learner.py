@@ -177,7 +177,9 @@ def _resumed(
             "checkpoint of this stream, or --overwrite instead of --resume"
         )
     _check_parameters(model, path, given, options)
-    model.set_params(**{PARAMETERS[n]: options[n] for n in ("jobs", "missing") if n in given})
+    model.set_params(n_jobs=options["jobs"])  # which says nothing of the model
+    if "missing" in given:
+        model.set_params(missing=options["missing"])
     classes = _classes(model, options)
     if classes is not None and "classes" in given:
         asked = _named_classes(options)

@@ -13,7 +13,7 @@ from .classifier import HSMoEClassifier
 from .counts import HSMoECountRegressor
 from .regressor import HSMoERegressor
 
-__all__ = ["load"]
+__all__ = ["load", "load_with_metadata"]
 
 _ESTIMATORS = {cls.__name__: cls for cls in (HSMoERegressor, HSMoEClassifier, HSMoECountRegressor)}
 
@@ -46,6 +46,11 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> hsmoe.load(path).n_rows_seen_
     3
     """
+    return load_with_metadata(path)[0]
+
+
+def load_with_metadata(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
+    """Return the model of a file, as :func:`load` does, and all the metadata beside it."""
     source = os.fspath(path)
     data = Path(path).read_bytes()
     metadata, arrays = unpack(data, source)
@@ -55,4 +60,4 @@ def load(path: str | os.PathLike[str]) -> Any:
             f"{source} holds a {name!r}, which hsmoe {__version__} does not know; install a "
             "newer hsmoe to load it"
         )
-    return _ESTIMATORS[name]._from_checkpoint(metadata, arrays, source)
+    return _ESTIMATORS[name]._from_checkpoint(metadata, arrays, source), metadata

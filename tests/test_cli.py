@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import hsmoe
 from hsmoe.cli._app import app
-from hsmoe.cli._stream import chunks
+from hsmoe.cli._progress import chunks
 
 
 def run(*arguments):
@@ -63,6 +63,40 @@ def test_fit_options(folder):
     assert model.gate_inclusion().features == ("intercept", "a")
     result = run("fit", folder / "data.csv", *FIT, "-o", folder / "m.hsmoe", "--features", "c, a")
     assert list(hsmoe.load(folder / "m.hsmoe").feature_names_in_) == ["c", "a"]
+
+
+def test_fit_of_classes_counts_and_changing_experts(folder):
+    frame = pd.read_csv(folder / "data.csv", float_precision="round_trip")
+    X, high = frame[["a", "b", "c"]], frame["y"] > frame["y"].median()
+    for name, values in {
+        "text": high.map({True: "high", False: "low"}),
+        "number": high.astype(int),
+        "flag": high,
+    }.items():
+        X.assign(y=values).to_csv(folder / f"{name}.csv", index=False)
+        options = (*FIT, "--jobs", 1, "--model", "classifier", "-o", folder / "m.hsmoe")
+        result = run("fit", folder / f"{name}.csv", *options)
+        assert result.exit_code == 0, result.output
+        by_hand = hsmoe.HSMoEClassifier(2, 8, random_state=3)
+        by_hand.partial_fit(X, values, classes=values.unique())
+        assert (folder / "m.hsmoe").read_bytes() == by_hand.to_bytes()
+    result = run("fit", folder / "text.csv", *options, "--classes", "low,high,higher")
+    assert result.exit_code == 0, result.output
+    assert hsmoe.load(folder / "m.hsmoe").classes_.tolist() == ["high", "higher", "low"]
+    X.assign(y=["u", None] * 80).to_csv(folder / "gaps.csv", index=False)
+    result = run("fit", folder / "gaps.csv", *options)
+    assert result.exit_code == 1 and "gaps.csv: line 3, column 'y' is missing" in result.stderr
+
+    counts = np.floor(frame["y"].clip(0) / 10)
+    X.assign(y=counts).to_csv(folder / "counts.csv", index=False)
+    result = run(
+        *("fit", folder / "counts.csv", *FIT, "--jobs", 1, "-o", folder / "m.hsmoe"),
+        *("--model", "counts", "--change-rate", 0.01),
+    )
+    assert result.exit_code == 0, result.output
+    changing = hsmoe.ChangingExperts(2, 0.01)
+    by_hand = hsmoe.HSMoECountRegressor(changing, 8, random_state=3)
+    assert (folder / "m.hsmoe").read_bytes() == by_hand.partial_fit(X, counts).to_bytes()
 
 
 def test_predict(fitted):
@@ -125,7 +159,7 @@ def test_show(fitted):
 
 def test_version_and_help():
     assert hsmoe.__version__ in run("--version").stdout
-    for command in ("", "fit", "predict", "show", "demo"):
+    for command in ("", "fit", "stream", "predict", "show", "demo"):
         result = run(*command.split(), "--help")
         assert result.exit_code == 0
         assert "Usage:" in result.stdout
@@ -193,6 +227,8 @@ def test_wrong_arguments(fitted):
         (("fit", data, *FIT, "-o", model, "--features", "q"), "no column 'q'"),
         (("fit", data, *FIT, "-o", model, "--exclude", "q"), "'q'"),
         (("fit", data, *FIT, "-o", model, "--gate-features", "q"), "'q'"),
+        (("fit", data, *FIT, "-o", model, "--change-rate", 1.5), "change_rate is 1.5"),
+        (("fit", data, *FIT, "-o", model, "--classes", "u,v"), "--model classifier"),
         (("fit", fitted / "broken.parquet", *FIT, "-o", model), "broken.parquet"),
         (("predict", data, data), "not an hsmoe model file"),
         (("predict", fitted / "half.hsmoe", data), "truncated"),

@@ -1,8 +1,7 @@
-"""Commands: fit, predict, show and demo."""
+"""Commands: fit, stream, predict, show and demo."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,14 @@ from rich.console import Console
 
 import hsmoe
 
-from ._files import numeric_columns, read_table, require, write_table
-from ._stream import RowProgress, chunks
+from ._checkpoints import read_checkpoint
+from ._files import label_column, numeric_columns, read_table, require, write_table
+from ._options import FILE, chosen_features, labels, model_options, new_model
+from ._progress import RowProgress, chunks
+from ._stream import stream
 
 __all__ = ["app"]
 
-# A model made here is the one that HSMoERegressor makes, unless an option says otherwise.
-_DEFAULTS = hsmoe.HSMoERegressor().get_params()
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -30,155 +28,35 @@ def app() -> None:
     """Bayesian mixtures of experts, learned row by row."""
 
 
-def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    if value is None:
-        return None
-    return [name.strip() for name in value.split(",") if name.strip()]
-
-
-def _gate(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
-    if not value.lstrip().startswith("["):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:
-        raise click.BadParameter(
-            f"{value!r} is not a nested list in JSON such as [[0, 1], [2, 3]]"
-        ) from None
-
-
-def _retain(context: click.Context, option: click.Parameter, value: str) -> int | None:
-    if value == "all":
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is neither a number of rows nor 'all'") from None
-
-
-def _forgetting(context: click.Context, option: click.Parameter, value: str) -> float | str:
-    if value == "auto":
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is neither a number nor 'auto'") from None
-
-
 @app.command()
 @click.argument("data", type=_EXISTING)
 @click.option("--target", "-t", required=True, help="Column to predict.")
-@click.option("--output", "-o", type=_FILE, required=True, help="Model file to write.")
-@click.option("--features", callback=_names, help="Columns to use, by commas [default: all].")
-@click.option("--exclude", callback=_names, help="Columns to leave out, by commas.")
-@click.option("--gate-features", callback=_names, help="Columns the gate sees [default: all].")
-@click.option(
-    "--experts", default=_DEFAULTS["n_experts"], show_default=True, help="Number of experts."
-)
-@click.option(
-    "--particles",
-    default=_DEFAULTS["n_particles"],
-    show_default=True,
-    help="Particles of an island.",
-)
-@click.option(
-    "--islands", default=_DEFAULTS["n_islands"], show_default=True, help="Independent populations."
-)
-@click.option(
-    "--gate",
-    default=_DEFAULTS["gate"],
-    show_default=True,
-    callback=_gate,
-    help="comb, balanced, softmax, laplace, or lists in JSON: nested expert numbers, or "
-    '["softmax", [0, ["laplace", [1, 2]]]].',
-)
-@click.option(
-    "--gate-prior",
-    default=_DEFAULTS["gate_prior"],
-    show_default=True,
-    type=click.Choice(["horseshoe", "group-horseshoe", "normal", "horseshoe-paper"]),
-    help="Prior of the gate coefficients.",
-)
-@click.option(
-    "--inference",
-    default=_DEFAULTS["inference"],
-    show_default=True,
-    type=click.Choice(["particles", "variational"]),
-    help="variational: cheaper where experts or features are many.",
-)
-@click.option(
-    "--retain",
-    default=str(_DEFAULTS["retain"]),
-    show_default=True,
-    callback=_retain,
-    help="Rows open to revision; 0: plain particle learning; all: every row.",
-)
-@click.option(
-    "--forgetting",
-    default=str(_DEFAULTS["forgetting"]),
-    show_default=True,
-    callback=_forgetting,
-    help="Share of older statistics kept a row, or auto: islands try several.",
-)
-@click.option("--warmup", type=int, help="Rows that fix the standardisation [default: auto].")
-@click.option("--seed", type=int, help="Seed; the same seed gives the same model.")
-@click.option("--jobs", default=-1, show_default=True, help="Threads; -1 for all processors.")
-@click.option(
-    "--missing",
-    default="raise",
-    show_default=True,
-    type=click.Choice(["raise", "skip"]),
-    help="What to do with rows that have missing values.",
-)
-def fit(
-    data: Path,
-    target: str,
-    output: Path,
-    features: list[str] | None,
-    exclude: list[str] | None,
-    gate_features: list[str] | None,
-    warmup: int | None,
-    missing: str,
-    **settings: Any,
-) -> None:
+@click.option("--output", "-o", type=FILE, required=True, help="Model file to write.")
+@model_options(jobs=-1, missing="What to do with rows that have missing values.")
+def fit(data: Path, target: str, output: Path, **options: Any) -> None:
     """Learn a model from the rows of DATA (CSV or Parquet), in the order of the file.
 
     Ctrl-C stops early and keeps what was learned.
     """
     if not output.resolve().parent.is_dir():
         raise click.ClickException(f"{output}: the folder to write to does not exist")
-    frame = read_table(data)
-    chosen = features if features is not None else [str(c) for c in frame.columns if c != target]
-    chosen = [name for name in chosen if name not in (exclude or [])]
-    for name in exclude or []:
-        if name not in frame.columns:
-            raise click.ClickException(f"{data}: --exclude names {name!r}, which is no column")
-    if target in chosen:
-        raise click.ClickException(f"--features names the target {target!r}; leave it out")
-    if not chosen:
-        raise click.ClickException(f"{data}: no feature is left besides the target {target!r}")
-    table = numeric_columns(frame, [*chosen, target], data, missing=missing)
-    X, y = table[chosen], table[target]
-    model = hsmoe.HSMoERegressor(
-        n_experts=settings["experts"],
-        n_particles=settings["particles"],
-        n_islands=settings["islands"],
-        gate=settings["gate"],
-        gate_prior=settings["gate_prior"],
-        gate_features=gate_features,
-        inference=settings["inference"],
-        retain=settings["retain"],
-        forgetting=settings["forgetting"],
-        n_warmup="auto" if warmup is None else warmup,
-        missing=missing,
-        n_jobs=settings["jobs"],
-        random_state=settings["seed"],
-    )
+    model = new_model(options)
+    frame, missing = read_table(data), options["missing"]
+    chosen = chosen_features([str(name) for name in frame.columns], target, options, str(data))
+    classes: dict[str, Any] = {}
+    if options["model"] == "classifier":
+        X = numeric_columns(frame, chosen, data, missing=missing)
+        y = label_column(frame, target, data, missing=missing)
+        given = options["classes"]
+        classes["classes"] = y.dropna().unique() if given is None else labels(given)
+    else:
+        table = numeric_columns(frame, [*chosen, target], data, missing=missing)
+        X, y = table[chosen], table[target]
     console = Console(stderr=True)
     try:
         with RowProgress(len(y), "learning", console) as progress:
             for part in chunks(len(y)):
-                model.partial_fit(X[part], y[part])
+                model.partial_fit(X[part], y[part], **classes)
                 progress.advance(part.stop - part.start)
     except KeyboardInterrupt:
         console.print("[yellow]interrupted[/yellow]: the rows learned so far are kept")
@@ -190,7 +68,7 @@ def fit(
     click.echo(model.summary())
 
 
-def _save_if_begun(model: hsmoe.HSMoERegressor, output: Path, console: Console) -> None:
+def _save_if_begun(model: Any, output: Path, console: Console) -> None:
     if not model.__sklearn_is_fitted__():
         console.print("no row was learned; nothing is written")
         return
@@ -201,18 +79,14 @@ def _save_if_begun(model: hsmoe.HSMoERegressor, output: Path, console: Console) 
     console.print(f"{model.n_rows_seen_:,} rows; model written to {output}", highlight=False)
 
 
-def _load(path: Path) -> Any:
-    try:
-        return hsmoe.load(path)
-    except hsmoe.CheckpointError as error:
-        raise click.ClickException(str(error)) from None
+app.add_command(stream)
 
 
 @app.command()
 @click.argument("model", type=_EXISTING)
 @click.argument("data", type=_EXISTING)
 @click.option("--coverage", default=0.9, show_default=True, help="Of the predictive interval.")
-@click.option("--output", "-o", type=_FILE, help="CSV or Parquet file [default: CSV to stdout].")
+@click.option("--output", "-o", type=FILE, help="CSV or Parquet file [default: CSV to stdout].")
 @click.option("--jobs", default=-1, show_default=True, help="Threads; -1 for all processors.")
 @click.option(
     "--missing",
@@ -231,7 +105,7 @@ def predict(
     if not 0.0 < coverage < 1.0:
         raise click.BadParameter(f"{coverage} is not between 0 and 1", param_hint="--coverage")
     pandas = require("pandas", "predict", "cli")
-    learned = _load(model).set_params(missing=missing, n_jobs=jobs)
+    learned = read_checkpoint(model)[0].set_params(missing=missing, n_jobs=jobs)
     frame = read_table(data)
     names = getattr(learned, "feature_names_in_", None)
     columns = list(frame.columns) if names is None else [str(name) for name in names]
@@ -255,15 +129,17 @@ def predict(
 
 @app.command()
 @click.argument("model", type=_EXISTING)
-@click.option("--plot", type=_FILE, help="Draw experts and gate to this picture (PNG, PDF, SVG).")
+@click.option("--plot", type=FILE, help="Draw experts and gate to this picture (PNG, PDF, SVG).")
 def show(model: Path, plot: Path | None) -> None:
     """Describe MODEL: settings, evidence, experts and gate."""
-    learned = _load(model)
+    learned, position = read_checkpoint(model)
     try:
         text = learned.summary()
     except hsmoe.NotFittedError:
         text = f"{learned!r}\n  has not learned a row yet"
         plot = None
+    if position is not None:
+        text += f"\n  stream        {position.describe()}"
     click.echo(text)
     if plot is not None:
         require("matplotlib", "--plot", "plot")
@@ -284,7 +160,7 @@ def show(model: Path, plot: Path | None) -> None:
 @click.option("--jobs", default=-1, show_default=True, help="Threads; -1: all processors.")
 @click.option(
     "--output",
-    type=_FILE,
+    type=FILE,
     default=Path("hsmoe-demo.png"),
     show_default=True,
     help="Picture to write.",

@@ -15,7 +15,7 @@ from hsmoe import Forecast, GaussianExpert, HSMoERegressor, plotting, simd_level
 from hsmoe._core_protocol import FloatArray
 
 from ._flights import load_flights
-from ._stream import RowProgress, chunks
+from ._progress import RowProgress, chunks
 
 if TYPE_CHECKING:
     from pandas import DataFrame

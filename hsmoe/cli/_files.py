@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["numeric_columns", "read_table", "require", "write_table"]
+__all__ = ["label_column", "numeric_columns", "read_table", "require", "write_table"]
 
 _PARQUET = {".parquet", ".pq"}
 
@@ -109,6 +109,32 @@ def numeric_columns(
             )
         numbers[name] = array
     return pandas.DataFrame(numbers, index=frame.index)
+
+
+def label_column(
+    frame: pandas.DataFrame, name: str, path: Path, *, missing: str
+) -> pandas.Series[Any]:
+    """Return the column of class labels, as it is.
+
+    Raises
+    ------
+    click.ClickException
+        If it is absent, or (with ``missing="raise"``) a label is missing; names the line.
+    """
+    if name not in frame.columns:
+        raise click.ClickException(
+            f"{path}: has no column {name!r}; its columns are "
+            + ", ".join(str(column) for column in frame.columns)
+        )
+    column = frame[name]
+    absent = column.isna()
+    if missing == "raise" and absent.any():
+        unit = "row" if _is_parquet(path) else "line"
+        raise click.ClickException(
+            f"{path}: {unit} {absent.idxmax()}, column {name!r} is missing; fill it in, or pass "
+            "--missing skip"
+        )
+    return column
 
 
 def write_table(frame: pandas.DataFrame, path: Path | None) -> None:

@@ -1,0 +1,63 @@
+"""Threads that serve one call after another, and processes that were forked in between."""
+
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+
+import hsmoe
+
+
+def model(n_jobs):
+    return hsmoe.HSMoERegressor(3, 16, 2, random_state=0, n_jobs=n_jobs)
+
+
+def learn_rest(learner, X, y, answers):
+    for i in range(100, len(y)):
+        learner.partial_fit(X[i : i + 1], y[i : i + 1])
+    answers.put(learner.log_evidence_)
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system"
+)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(two_regimes):
+    X, y = two_regimes
+    alone = model(1).partial_fit(X, y).log_evidence_
+    parent = model(2).partial_fit(X[:100], y[:100])  # its threads wait for the next call
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    children = [
+        context.Process(target=learn_rest, args=(parent, X, y, answers), daemon=True)
+        for _ in range(2)
+    ]
+    for child in children:
+        child.start()
+    assert [answers.get(timeout=60) for _ in children] == [alone, alone]
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    assert parent.partial_fit(X[100:], y[100:]).log_evidence_ == alone
+
+
+def test_engines_share_waiting_threads(two_regimes):
+    """More models at once than groups of threads are kept; all have the bits of one thread."""
+    X, y = two_regimes
+    alone = model(1).partial_fit(X, y).predict(X)
+    found = [None] * 8
+
+    def work(k):
+        learner = model(2)
+        for part in np.array_split(np.arange(len(y)), 16):
+            learner.partial_fit(X[part], y[part])
+        found[k] = learner.predict(X)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(len(found))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    for values in found:
+        np.testing.assert_array_equal(values, alone)

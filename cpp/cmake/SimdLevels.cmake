@@ -17,6 +17,6 @@ set(HSMOE_FLAGS_v4 "-march=x86-64-v4;-mprefer-vector-width=512")
 # Flags of every level: errno and traps of floating point are never read, and without them sqrt and
 # select become vector instructions.  Nothing here changes a rounding.
 set(HSMOE_COMMON_FLAGS -O3 -fno-math-errno -fno-trapping-math -fvisibility=hidden -Wall -Wextra)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
   list(APPEND HSMOE_COMMON_FLAGS -Wno-psabi)  # 64-byte vectors never cross a library boundary here
 endif()

@@ -224,31 +224,29 @@ py::dict draw(const Engine& e, const Indices& particles, const Words& seeds, con
   check_shape("Engine.draw", "seeds", seeds, {M, 4});
   const Rows rows = rows_of(e, "Engine.draw", &X, &U, y ? &*y : nullptr);
   const std::vector<Index> numbers(particles.data(), particles.data() + M);
-  auto coefficients = new_array<double>({M, K, e.n_coefficients()}), variance = new_array<double>({M, K}),
-       shape = new_array<double>({M, K}),
-       counts = new_array<double>({M, K}), open = new_array<double>({M, K}), phi = new_array<double>({M, splits, p}),
-       local = new_array<double>({M, splits, p}), global = new_array<double>({M}),
-       log_gate = new_array<double>({M, rows.n, K}), log_density = new_array<double>({M, y ? rows.n : 0, K});
-  const PosteriorDraws out{coefficients.mutable_data(), variance.mutable_data(), shape.mutable_data(), counts.mutable_data(), open.mutable_data(), phi.mutable_data(),
-                           local.mutable_data(), global.mutable_data(), log_gate.mutable_data(),
-                           y ? log_density.mutable_data() : nullptr};
-  std::fill_n(open.mutable_data(), M * K, 1.0);
+  py::dict d;
+  const auto part = [&d](const char* name, std::initializer_list<Index> shape) {
+    auto values = new_array<double>(shape);
+    d[name] = values;
+    return values.mutable_data();
+  };
+  PosteriorDraws out;
+  out.coefficients = part("coefficients", {M, K, e.n_coefficients()});
+  out.noise_variance = part("noise_variance", {M, K});
+  out.shape = part("shape", {M, K});
+  out.counts = part("counts", {M, K});
+  out.open = part("open", {M, K});
+  out.phi = part("phi", {M, splits, p});
+  out.local_scale = part("local_scale", {M, splits, p});
+  out.global_scale = part("global_scale", {M});
+  out.log_gate = part("log_gate", {M, rows.n, K});
+  out.log_density = y ? part("log_density", {M, rows.n, K}) : nullptr;
+  std::fill_n(out.open, M * K, 1.0);
   const std::uint64_t* words = seeds.data();
   {
     py::gil_scoped_release release;
     e.draw(numbers, words, rows, n_jobs, out);
   }
-  py::dict d;
-  d["coefficients"] = coefficients;
-  d["noise_variance"] = variance;
-  d["shape"] = shape;
-  d["counts"] = counts;
-  d["open"] = open;
-  d["phi"] = phi;
-  d["local_scale"] = local;
-  d["global_scale"] = global;
-  d["log_gate"] = log_gate;
-  if (y) d["log_density"] = log_density;
   return d;
 }
 

@@ -1,6 +1,7 @@
 // The same engine at any number of lanes and threads gives the same bits (built without contraction of
 // multiply-adds, as the base level is), and failed calls leave it as it was.
 #include <cstring>
+#include <optional>
 
 #include <hsmoe/filter/make_engine.hpp>
 
@@ -143,24 +144,37 @@ void gate_and_experts_agree(const EngineState& s) {
 
 // Draws of every second particle, twice each, with their terms at ten rows.
 template <int W>
-void draw_from(const Data& data, int jobs, std::vector<double>& out) {
-  const EngineConfig c = config(30);
+void draw_from(const Data& data, int jobs, std::optional<double> change_rate, std::vector<double>& out) {
+  EngineConfig c = config(30);
+  c.change_rate = change_rate;
   auto engine = make_engine<W>(c, seeds(c));
   engine->learn({data.n, data.X.data(), data.X.data(), data.y.data()}, 1, {}, nullptr, {});
   const EngineState before = engine->state();
   std::vector<Index> particles;
   for (Index i = 0; i < 42; i += 2) particles.insert(particles.end(), 2, i);
   const Index M = Index(particles.size()), K = 3, n = 10;
-  const Index sizes[] = {M * K * 4, M * K, M * K, M * K, M * 2 * 4, M * 2 * 4, M, M * n * K, M * n * K};
-  std::vector<double> part[9];
-  for (int i = 0; i < 9; ++i) part[i].resize(std::size_t(sizes[i]));
+  std::vector<std::vector<double>> parts;
+  parts.reserve(10);
+  const auto space = [&parts](Index size) { return parts.emplace_back(std::size_t(size), 0.0).data(); };
+  PosteriorDraws to;
+  to.coefficients = space(M * K * 4);
+  to.noise_variance = space(M * K);
+  to.shape = space(M * K);
+  to.counts = space(M * K);
+  to.open = space(M * K);
+  to.phi = space(M * 2 * 4);
+  to.local_scale = space(M * 2 * 4);
+  to.global_scale = space(M);
+  to.log_gate = space(M * n * K);
+  to.log_density = space(M * n * K);
   EngineConfig other = c;
   other.n_particles = 50;
-  const PosteriorDraws to{part[0].data(), part[1].data(), part[2].data(), part[3].data(),
-                          part[4].data(), part[5].data(), part[6].data(), part[7].data(), part[8].data()};
   engine->draw(particles, seeds(other).data(), {n, data.X.data(), data.X.data(), data.y.data()}, jobs, to);
+  double n_open = 0.0;
+  for (Index i = 0; i < M * K; ++i) n_open += to.open[i];
+  CHECK(change_rate ? n_open >= double(M) && n_open < double(M * K) : n_open == 0.0);
   out.clear();
-  for (const auto& values : part)
+  for (const auto& values : parts)
     for (double v : values) out.push_back(std::isnan(v) ? -1.0 : v);  // the local scale of an intercept
   CHECK(out[0] != out[std::size_t(K * 4)]);  // two draws of one particle differ
   CHECK(same(before, engine->state()));
@@ -297,12 +311,14 @@ int main() {
   }
 
   // Draws of the parameters: the same bits too, and the particles are only read.
-  std::vector<double> draws[3];
-  draw_from<1>(data, 1, draws[0]);
-  draw_from<4>(data, 2, draws[1]);
-  draw_from<8>(data, 3, draws[2]);
-  CHECK(draws[0] == draws[1]);
-  CHECK(draws[0] == draws[2]);
+  for (std::optional<double> change_rate : {std::optional<double>(), std::optional<double>(0.05)}) {
+    std::vector<double> draws[3];
+    draw_from<1>(data, 1, change_rate, draws[0]);
+    draw_from<4>(data, 2, change_rate, draws[1]);
+    draw_from<8>(data, 3, change_rate, draws[2]);
+    CHECK(draws[0] == draws[1]);
+    CHECK(draws[0] == draws[2]);
+  }
 
   // A row that no particle can explain: the call throws, and nothing has moved.
   const EngineConfig c = config(30);

@@ -170,6 +170,7 @@ class FaultyExpert : public Expert<W> {
   int fields() const override { return right_->fields(); }
   int work_lanes() const override { return right_->work_lanes(); }
   int sum_fields() const override { return right_->sum_fields(); }
+  void fade(double* sums, double share) const override { right_->fade(sums, share); }
   int draw_lanes() const override { return right_->draw_lanes(); }
   int components() const override { return right_->components(); }
   int coefficients() const override { return right_->coefficients(); }

@@ -119,9 +119,42 @@ void downdate() {
   CHECK(L == kept);
 }
 
+// What is left out where there are no rows changes no bit.
+template <int W>
+void without_rows() {
+  const int d = 7;
+  const double precision = 1.0 / 3.0;
+  AlignedVector<double> factor(W * factor_size(d)), scratch(W * (packed_size(d) + 2 * d)), A(W * packed_size(d), 0.0);
+  Lane<W>* work = reinterpret_cast<Lane<W>*>(scratch.data());
+  factor_init<W>(factor.data(), d, precision);
+  const double x[d] = {1.0, -0.3, 2.7, 0.0, 1e3, -1.1, 0.4};
+  Lane<W> leverage, mean, leverage_short, mean_short;
+  factor_solve<W>(factor.data(), d, x, work, leverage, mean);
+  factor_solve_initial<W>(d, precision, x, leverage_short, mean_short);
+  CHECK(all(leverage == leverage_short) && all(mean == mean_short));
+
+  // The block draw takes the long way as soon as one lane holds a row, if of no weight to speak of.
+  const Mask<W> mask = Mask<W>::all_true();
+  AlignedVector<double> lanes(W * 4 * d);
+  Lane<W>*D = reinterpret_cast<Lane<W>*>(lanes.data()), *h = D + d, *phi = h + d, *phi_short = phi + d;
+  std::vector<std::uint64_t> words;
+  for (int i = 0; i < 4 * W; ++i) words.push_back(0x9e3779b97f4a7c15ull * std::uint64_t(i + 1));
+  for (int j = 0; j < d; ++j) D[j] = Lane<W>(0.1 + j * j), h[j] = Lane<W>(j == 0 ? -0.7 : 0.0);
+  Stream<W> rng = Stream<W>::load(words.data());
+  CHECK(is_zero<W>(A.data(), d));
+  gaussian_block_draw<W>(A.data(), D, h, d, work, rng, mask, phi_short);
+  A[W * packed_index(d - 1, d - 1) + W - 1] = 1e-300;
+  CHECK(!is_zero<W>(A.data(), d));
+  rng = Stream<W>::load(words.data());
+  gaussian_block_draw<W>(A.data(), D, h, d, work, rng, mask, phi);
+  for (int j = 0; j < d; ++j) CHECK(all(phi[j] == phi_short[j]));
+}
+
 }  // namespace
 
 int main() {
+  without_rows<1>();
+  without_rows<8>();
   for (int d : {1, 2, 5, 12}) {
     against_dense<1>(d, 1.0);
     against_dense<4>(d, 1.0);

@@ -51,6 +51,10 @@ class Expert {
   virtual int stages() const { return 1; }
   virtual int sum_fields() const = 0;   // doubles a particle
   virtual int draw_lanes() const = 0;
+  /// Forgetting: sums times share.
+  virtual void fade(double* sums, double share) const {
+    for (int f = 0; f < W * sum_fields(); ++f) sums[f] *= share;
+  }
   /// Draw the parameters of every expert from their conditional given the state.
   virtual void draw_parameters(const double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* draw,
                                Lane<W>* work) const = 0;

@@ -16,6 +16,8 @@
 // The first three terms of log f change only when the expert learns: they are kept as `norm`.
 #pragma once
 
+#include <algorithm>
+
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/expert/gaussian_options.hpp>
@@ -63,7 +65,7 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   void predict(const double* state, const Row& row, Lane<W>* forecast, Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
       Lane<W> leverage, mean;
-      factor_solve<W>(state, d_, row.x, work, leverage, mean);
+      solve(state, row, leverage, mean, work);
       store_component(forecast + k, mean, 1.0 + leverage, Lane<W>::load(a(state)), Lane<W>::load(b(state)));
     }
   }
@@ -137,8 +139,13 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   }
   void condense(double* state, const double* sums, Lane<W>* work) const override {
     for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
-      const Lane<W> residual = factor_from_sums<W>(state, d_, 1.0 / options_.coefficient_variance, sums, work);
       const Lane<W> count = Lane<W>::load(sums + W * packed_size(d_ + 1));
+      if (all(count == Lane<W>(0.0))) {
+        if (is_empty(state)) Lane<W>::load(b0_of(state)).store(b(state)), store_norm(state);  // b0 may be new
+        else clear(state, Lane<W>::load(b0_of(state)));
+        continue;
+      }
+      const Lane<W> residual = factor_from_sums<W>(state, d_, 1.0 / options_.coefficient_variance, sums, work);
       (options_.a0 + 0.5 * count).store(a(state));
       (Lane<W>::load(b0_of(state)) + 0.5 * residual).store(b(state));
       store_norm(state);
@@ -146,6 +153,15 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   }
 
   int sum_fields() const override { return K_ * sum_stride(); }
+  void fade(double* sums, double share) const override {
+    // What is left of an expert long unused is nothing, so that a == a0 where there are no rows and only there.
+    constexpr double least = 1e-12;
+    for (int k = 0; k < K_; ++k, sums += W * sum_stride()) {
+      const Lane<W> count = share * Lane<W>::load(sums + W * packed_size(d_ + 1)),
+                    kept = select(count > Lane<W>(least * options_.a0), Lane<W>(share), Lane<W>(0.0));
+      for (int f = 0; f < sum_stride(); ++f) (kept * Lane<W>::load(sums + W * f)).store(sums + W * f);
+    }
+  }
   int draw_lanes() const override { return K_ * (d_ + 2); }
 
   void draw_parameters(const double* state, Stream<W>& rng, Mask<W> mask, Lane<W>* draw,
@@ -159,7 +175,8 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
         if (j % 2 == 0) normal_pair<W>(rng, mask, work[j], work[j + 1]);  // work has room for d + 1
         work[j] *= sqrt(variance * Lane<W>::load(pivot));
       }
-      factor_mean<W>(state, d_, work, draw);
+      if (is_empty(state)) std::copy_n(work, d_, draw);  // L is the identity and w zero
+      else factor_mean<W>(state, d_, work, draw);
       draw[d_] = precision;
       draw[d_ + 1] = 0.5 * log(precision * 0.15915494309189533577);  // 1 / (2 pi)
     }
@@ -280,9 +297,15 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     b0.store(b(expert));
     store_norm(expert);
   }
+  // Without rows in any lane: a is a0, and everything as `clear` left it.
+  bool is_empty(const double* expert) const { return all(Lane<W>::load(a(expert)) == Lane<W>(options_.a0)); }
+  HSMOE_INLINE void solve(const double* expert, const Row& row, Lane<W>& leverage, Lane<W>& mean, Lane<W>* work) const {
+    if (is_empty(expert)) factor_solve_initial<W>(d_, 1.0 / options_.coefficient_variance, row.x, leverage, mean);
+    else factor_solve<W>(expert, d_, row.x, work, leverage, mean);
+  }
   HSMOE_INLINE Lane<W> student_log_density(const double* expert, const Row& row, Lane<W>& mean, Lane<W>& q, Lane<W>* work) const {
     Lane<W> leverage;
-    factor_solve<W>(expert, d_, row.x, work, leverage, mean);
+    solve(expert, row, leverage, mean, work);
     q = 1.0 + leverage;
     const Lane<W> shape = Lane<W>::load(a(expert)), rate = Lane<W>::load(b(expert)), e = row.y - mean;
     return Lane<W>::load(norm(expert)) - 0.5 * log(q) - (shape + 0.5) * log1p(e * e / (2.0 * rate * q));

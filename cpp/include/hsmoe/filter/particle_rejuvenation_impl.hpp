@@ -166,7 +166,8 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const double forgetting = config_.forgetting.empty() ? 1.0 : config_.forgetting[std::size_t(island)];
   if (freezes() && forgetting < 1.0) {
     const double decay = std::pow(forgetting, double(n_rows_ + 1 - population_.swept_at[island]));
-    for (Index f = 0; f < W * Index(expert_->sum_fields() + gate_->sum_fields()); ++f) frozen_expert[f] *= decay;
+    expert_->fade(frozen_expert, decay);
+    for (Index f = 0; f < W * Index(gate_->sum_fields()); ++f) frozen_gate[f] *= decay;
   }
   const RowBuffer& buffer = population_.buffer;
   const Index begin = population_.frozen_until[island], end = buffer.end(), freeze = freeze_before(island, n_rows_ + 1);

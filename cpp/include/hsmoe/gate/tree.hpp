@@ -35,7 +35,10 @@ class Tree {
       leaf_expert_.push_back(int(k));
     }
     position_.resize(K);
-    for (int i = 0; i < K; ++i) position_[leaf_expert_[i]] = i;
+    for (int i = 0; i < K; ++i) {
+      position_[leaf_expert_[i]] = i;
+      in_order_ = in_order_ && leaf_expert_[i] == i;
+    }
     build(nodes, 0, int(K));
     if (Index(nodes_.size()) != K - 1) throw InvalidArgument("Tree: nodes are left over");
     for (int i = 0; i < K; ++i)
@@ -53,6 +56,8 @@ class Tree {
   const TreeNode& node(int l) const { return nodes_[l]; }
   int expert_at(int position) const { return leaf_expert_[position]; }
   int position_of(int expert) const { return position_[expert]; }
+  /// Whether expert k stands at position k, for all k.
+  bool in_order() const { return in_order_; }
 
  private:
   // Append the nodes over leaves low ... high-1, checking that they are in preorder.
@@ -71,6 +76,7 @@ class Tree {
 
   std::vector<TreeNode> nodes_;
   std::vector<int> leaf_expert_, position_;
+  bool in_order_ = true;
   std::vector<std::pair<int, int>> exchanges_;
 };
 

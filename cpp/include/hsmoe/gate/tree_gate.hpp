@@ -117,8 +117,10 @@ class TreeGate final : public Gate<W>, private TreeLayout<W> {
   void load_sums(double* state, const double* sums, Mask<W> mask) const override {
     for (int l = 0; l < tree_.n_nodes(); ++l) {
       double* node = state + W * Index(l) * stride();
-      for (int i = 0; i < node_sums(); ++i, node += W, sums += sums ? W : 0)
-        select(mask, sums ? Lane<W>::load(sums) : Lane<W>(0.0), Lane<W>::load(node)).store(node);
+      const double* from = sums ? sums + W * Index(l) * node_sums() : nullptr;
+      if (is_zero<W>(node, p_) && (!from || is_zero<W>(from, p_))) continue;  // no row has passed, so h is zero too
+      for (int i = 0; i < node_sums(); ++i, node += W, from += from ? W : 0)
+        select(mask, from ? Lane<W>::load(from) : Lane<W>(0.0), Lane<W>::load(node)).store(node);
     }
   }
 

@@ -43,6 +43,7 @@ class TreeLayout {
   }
 
   Lane<W> position_of(Lane<W> z) const {
+    if (tree_.in_order()) return z;
     Lane<W> position(0.0);
     for (int k = 0; k < tree_.n_experts(); ++k)
       position = select(z == Lane<W>(double(k)), Lane<W>(double(tree_.position_of(k))), position);

@@ -51,6 +51,16 @@ HSMOE_INLINE void factor_solve(const double* factor, int d, const double* x, Lan
   }
 }
 
+/// The same for the factor that factor_init made, in O(d), bit for bit.
+template <int W>
+HSMOE_INLINE void factor_solve_initial(int d, double precision, const double* x, Lane<W>& leverage, Lane<W>& mean) {
+  const double inverse_pivot = 1.0 / precision;
+  double sum = 0.0;
+  for (int j = 0; j < d; ++j) sum += x[j] * x[j] * inverse_pivot;
+  leverage = Lane<W>(sum);
+  mean = Lane<W>(0.0);
+}
+
 /// Add weight * (x, y)(x, y)' (weight >= 0 by lane; 0 leaves a lane exactly as it was).  Returns
 /// weight (y - x'm)^2 / (1 + weight x'P^-1 x), the growth of the residual sum of squares.  work: d lanes.
 template <int W>

@@ -51,10 +51,30 @@ inline void gaussian_draw_factored(int p, Lane<W>* work, Lane<W> scale, Generato
   solve_transposed<W>(L, y, p, phi);
 }
 
-/// Block draw: both halves with scale 1.
+/// Whether a positive semi-definite A is zero in all lanes: its diagonal tells.
+template <int W>
+HSMOE_INLINE bool is_zero(const double* A, int p) {
+  Mask<W> positive = Mask<W>::all_false();
+  for (int i = 0; i < p; ++i) positive = positive | (Lane<W>::load(A + W * packed_index(i, i)) > Lane<W>(0.0));
+  return !any(positive);
+}
+
+/// Block draw: both halves with scale 1.  Where A is zero in all lanes, as at a node that no row has passed, the same bits in O(p).
 template <int W, class Generator>
 inline void gaussian_block_draw(const double* A, const Lane<W>* D, const Lane<W>* h, int p, Lane<W>* work,
                                 Generator& rng, Mask<W> mask, Lane<W>* phi) {
+  if (is_zero<W>(A, p)) {
+    Lane<W>*deviation = work, *y = work + p, z[2];
+    for (int i = 0; i < p; ++i) {  // in two steps, so that no multiply-add is contracted that is none below
+      deviation[i] = 1.0 / sqrt(D[i]);
+      y[i] = h[i] * deviation[i];
+    }
+    for (int i = 0; i < p; ++i) {
+      if (i % 2 == 0) normal_pair<W>(rng, mask, z[0], z[1]);
+      phi[i] = (y[i] + z[i % 2]) * deviation[i];
+    }
+    return;
+  }
   gaussian_factor<W>(A, D, h, p, work);
   gaussian_draw_factored<W>(p, work, Lane<W>(1.0), rng, mask, phi);
 }

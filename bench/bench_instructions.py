@@ -35,13 +35,13 @@ KERNELS = {
 
 def build(folder: Path) -> Path:
     configure = [
-        "cmake", "-S", ROOT, "-B", folder, "-DHSMOE_PYTHON=OFF", "-DHSMOE_INSTRUCTIONS=ON",
+        "cmake", "-S", ROOT, "-B", folder, "-DHSMOE_PYTHON=OFF", "-DHSMOE_BENCH=ON",
         "-DHSMOE_LEVELS=base", f"-DPython_EXECUTABLE={sys.executable}",
     ]  # fmt: skip
     make = ["cmake", "--build", folder, "--parallel", "2", "--target", "kernels"]
     for command in (configure, make):
         subprocess.run(command, check=True, capture_output=True)
-    return folder / "bench" / "instructions" / "kernels"
+    return folder / "bench" / "kernels"
 
 
 def compiler(folder: Path) -> str:

@@ -1,12 +1,25 @@
 """Rows, and runs of ``hsmoe stream`` over them."""
 
 import os
+import signal
 import subprocess
 import threading
 
 import pandas as pd
 import pytest
 from streams import COMMAND, SMALL, as_jsonl, run
+
+
+@pytest.fixture(autouse=True)
+def hang_up():
+    """SIGHUP as it is in a terminal: pytest may itself run under nohup."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is None:
+        yield
+        return
+    before = signal.signal(number, signal.SIG_DFL)
+    yield
+    signal.signal(number, before)
 
 
 @pytest.fixture

@@ -55,6 +55,19 @@ def test_a_signal_ends_it_between_rows_and_it_goes_on_bit_for_bit(
 
 
 @posix
+def test_what_was_ignored_from_the_start_stays_ignored(start, folder, frame, whole):
+    """As nohup asks."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    process = start("-t", "y", "-c", folder / "m.hsmoe", *SMALL)
+    lines = as_jsonl(frame)
+    before = first_answers(process, lines[:70], 70)
+    process.send_signal(signal.SIGHUP)
+    rest, _ = process.communicate("".join(lines[70:]).encode())
+    assert process.returncode == 0
+    assert [*before, *rest.decode().splitlines(keepends=True)] == whole
+
+
+@posix
 def test_a_signal_ends_it_after_the_row_in_hand(folder, whole, monkeypatch):
     """However many rows have arrived already."""
     learn = _learner.Learner.learn

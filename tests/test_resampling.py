@@ -137,3 +137,43 @@ def test_the_engine_checks_too(name):
     u = 0.5 if name == "systematic" else np.full(2, 0.5)
     with pytest.raises(ValueError):
         getattr(core, name)(np.array([0.5, np.nan]), 2, u)
+
+
+def by_search(W, M, u):
+    cumulative = np.cumsum(W)
+    positions = (np.arange(M) + u) / M * cumulative[-1]
+    found = np.searchsorted(cumulative, positions, side="right")
+    return np.minimum(found, np.flatnonzero(W)[-1])
+
+
+@pytest.mark.parametrize("u", [0.0, 1.0, 1 / 3, None])
+@pytest.mark.parametrize("whole", [True, False])
+def test_systematic_is_the_inverse_of_the_cumulative_weights(u, whole):
+    rng = np.random.default_rng(5)
+    for n, M in [
+        (1, 1),
+        (1, 5),
+        (7, 7),
+        (7, 40),
+        (300, 300),
+        (1000, 10),
+        (3000, 3000),
+        (257, 4096),
+    ]:
+        W = rng.integers(0, 4, n).astype(float) if whole else rng.exponential(size=n) ** 4
+        W[rng.random(n) < 0.3] = 0.0
+        W[n // 2] += 1.0
+        at = rng.random() if u is None else u
+        np.testing.assert_array_equal(
+            resampling.systematic(W, M, rng=Fixed(at)), by_search(W, M, at)
+        )
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1, 7.0])
+def test_systematic_where_only_rounding_tells_positions_from_sums(scale):
+    """Equal weights and no offset: m / M mass is a sum of weights, or just beside it."""
+    for M in range(1, 400):
+        W = np.full(M, scale)
+        np.testing.assert_array_equal(
+            resampling.systematic(W, M, rng=Fixed(0.0)), by_search(W, M, 0.0)
+        )

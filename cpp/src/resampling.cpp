@@ -14,7 +14,8 @@ struct Total {
   std::size_t last_positive;
 };
 
-Total check_weights(const char* scheme, const double* weight, std::size_t n) {
+// cumulative (n), unless null: the sums of the first 1 ... n weights.
+Total check_weights(const char* scheme, const double* weight, std::size_t n, double* cumulative = nullptr) {
   Total t{0.0, n};
   for (std::size_t i = 0; i < n; ++i) {
     if (!(weight[i] >= 0.0) || !std::isfinite(weight[i]))
@@ -22,6 +23,7 @@ Total check_weights(const char* scheme, const double* weight, std::size_t n) {
                             ", but weights must be finite and not negative");
     if (weight[i] > 0.0) t.last_positive = i;
     t.mass += weight[i];
+    if (cumulative) cumulative[i] = t.mass;
   }
   if (t.last_positive == n) throw InvalidArgument(std::string(scheme) + ": all weights W are zero");
   if (!std::isfinite(t.mass)) throw InvalidArgument(std::string(scheme) + ": the weights W sum to infinity");
@@ -62,11 +64,38 @@ void invert_sorted(const char* scheme, const double* weight, Total total, std::s
 
 }  // namespace
 
+// Positions p_m = (m + u) / M mass, and particle i has those in [c_{i-1}, c_i).  Where a walk along both would take a branch that nobody
+// can foresee at every step, each o_i = #{m: p_m < c_i} is computed on its own: ceil(c_i M / mass - u), and where rounding
+// has moved it past a position, one up or down.
 void resample_systematic(const double* weight, std::size_t n, std::size_t M, double u, Index* ancestors) {
-  const Total total = check_weights("systematic", weight, n);
+  std::vector<double> cumulative(n);
+  const Total total = check_weights("systematic", weight, n, cumulative.data());
   check_uniform("systematic", u);
-  Inverse inverse(weight, total);
-  for (std::size_t m = 0; m < M; ++m) ancestors[m] = inverse.at((double(m) + u) / double(M) * total.mass);
+  if (M == 0) return;
+  const double count = double(M), step = count / total.mass;
+  const auto position = [&](double m) { return (m + u) / count * total.mass; };
+  // ancestors[o_{i-1}] = i, where of several i with the same o_{i-1} the last stays, the one with a position; then each
+  // place without an i has that of the place before it.
+  std::fill_n(ancestors, M, Index(0));
+  constexpr std::size_t block = 256;
+  double before[block];
+  std::size_t start = 0;
+  for (std::size_t begin = 0; begin <= total.last_positive && start < M; begin += block) {
+    const std::size_t size = std::min(block, total.last_positive + 1 - begin);
+    for (std::size_t j = 0; j < size; ++j) {
+      const double c = cumulative[begin + j];
+      double o = std::min(std::max(std::ceil(c * step - u), 0.0), count);
+      o += position(o) < c && o < count ? 1.0 : 0.0;
+      o -= position(o - 1.0) >= c && o > 0.0 ? 1.0 : 0.0;
+      before[j] = o;
+    }
+    for (std::size_t j = 0; j < size && start < M; ++j) {
+      ancestors[start] = Index(begin + j);
+      start = std::size_t(before[j]);
+    }
+  }
+  Index i = 0;
+  for (std::size_t m = 0; m < M; ++m) ancestors[m] = i = std::max(i, ancestors[m]);
 }
 
 void resample_stratified(const double* weight, std::size_t n, std::size_t M, const double* u, Index* ancestors) {

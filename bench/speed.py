@@ -9,12 +9,18 @@ here: its aim is a time, a tenth of the 11 s of a plain C++ prototype on the mac
 ``docs/statistics.md`` when nothing else runs there.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+# One thread for the other side too: two BLAS threads on a busy machine wait for each other.
+for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ[name] = "1"
 
 import numpy as np
 from bench_row import ROWS, SIZES, _stream

@@ -65,14 +65,15 @@ void invert_sorted(const char* scheme, const double* weight, Total total, std::s
 }  // namespace
 
 // Positions p_m = (m + u) / M mass, and particle i has those in [c_{i-1}, c_i).  Where a walk along both would take a branch that nobody
-// can foresee at every step, each o_i = #{m: p_m < c_i} is computed on its own: ceil(c_i M / mass - u), and where rounding
-// has moved it past a position, one up or down.
+// can foresee at every step, each o_i = #{m: p_m < c_i} is computed on its own: ceil(c_i M / mass - u) or the integer nearest to half
+// above it, and where that is past a position, one up or down.
 void resample_systematic(const double* weight, std::size_t n, std::size_t M, double u, Index* ancestors) {
   std::vector<double> cumulative(n);
   const Total total = check_weights("systematic", weight, n, cumulative.data());
   check_uniform("systematic", u);
   if (M == 0) return;
   const double count = double(M), step = count / total.mass;
+  constexpr double to_integer = 4503599627370496.0;  // 2^52: what is added to it is rounded to a whole number
   const auto position = [&](double m) { return (m + u) / count * total.mass; };
   // ancestors[o_{i-1}] = i, where of several i with the same o_{i-1} the last stays, the one with a position; then each
   // place without an i has that of the place before it.
@@ -84,7 +85,7 @@ void resample_systematic(const double* weight, std::size_t n, std::size_t M, dou
     const std::size_t size = std::min(block, total.last_positive + 1 - begin);
     for (std::size_t j = 0; j < size; ++j) {
       const double c = cumulative[begin + j];
-      double o = std::min(std::max(std::ceil(c * step - u), 0.0), count);
+      double o = std::min((std::max(c * step - u + 0.5, 0.0) + to_integer) - to_integer, count);
       o += position(o) < c && o < count ? 1.0 : 0.0;
       o -= position(o - 1.0) >= c && o > 0.0 ? 1.0 : 0.0;
       before[j] = o;

@@ -6,6 +6,7 @@ Each study prints a table in Markdown, with the settings and the time of a run:
     python bench/statistical.py modes --seeds 20
     python bench/statistical.py streams --seeds 3 --only bikes,power
     python bench/statistical.py modes --seeds 5 --set n_islands=8 --set gate=comb
+    python bench/statistical.py modes --set "gate_prior=HorseshoePrior(slab=10)"
     python bench/statistical.py cost --plot cost.png
 
 ``modes``, ``long`` and ``drift`` make their data here, from fixed seeds, with known truth;
@@ -266,9 +267,13 @@ STUDIES = {study.__name__: study for study in (modes, long, drift, streams, defa
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """Read ``name=value``; a value that is no Python literal is a string."""
+    """Read ``name=value``: a Python literal, a class of hsmoe called with literals, or a string."""
     name, _, value = text.partition("=")
     try:
+        match ast.parse(value, mode="eval").body:
+            case ast.Call(func=ast.Name(id=kind), args=[], keywords=keywords):
+                given = {word.arg: ast.literal_eval(word.value) for word in keywords if word.arg}
+                return name, getattr(hsmoe, kind)(**given)
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value

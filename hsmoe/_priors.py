@@ -34,6 +34,9 @@ class HorseshoePrior:
         standardised feature.
     intercept_sd : float
         Standard deviation of the intercepts.
+    centre_sd : float
+        Standard deviation of the centres of a Laplace node, in units of a standardised feature.
+        Centres are places among the rows, not slopes, so no horseshoe shrinks them.
 
     References
     ----------
@@ -44,15 +47,16 @@ class HorseshoePrior:
     --------
     >>> import hsmoe
     >>> hsmoe.HSMoERegressor(gate_prior=hsmoe.HorseshoePrior(tau0=0.1))
-    HSMoERegressor(gate_prior=HorseshoePrior(tau0=0.1, slab=3.0, intercept_sd=1.5))
+    HSMoERegressor(gate_prior=HorseshoePrior(tau0=0.1, slab=3.0, intercept_sd=1.5, centre_sd=3.0))
     """
 
     tau0: float = 1.0
     slab: float = 3.0
     intercept_sd: float = 1.5
+    centre_sd: float = 3.0
 
     def __post_init__(self) -> None:
-        for name in ("tau0", "slab", "intercept_sd"):
+        for name in ("tau0", "slab", "intercept_sd", "centre_sd"):
             check_number(f"{type(self).__name__}: {name}", getattr(self, name))
 
     def to_core(self) -> dict[str, Any]:
@@ -65,8 +69,8 @@ class HorseshoePrior:
         }
 
     def laplace_node(self) -> dict[str, float]:
-        """Return the prior of a Laplace node: centres held back by the slab."""
-        return {"centre_sd": float(self.slab), "intercept_sd": float(self.intercept_sd)}
+        """Return the prior of a Laplace node."""
+        return {"centre_sd": float(self.centre_sd), "intercept_sd": float(self.intercept_sd)}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class GroupHorseshoePrior(HorseshoePrior):
 
     Parameters
     ----------
-    tau0, slab, intercept_sd : float
+    tau0, slab, intercept_sd, centre_sd : float
         As for :class:`HorseshoePrior`.
 
     References
@@ -90,8 +94,8 @@ class GroupHorseshoePrior(HorseshoePrior):
     Examples
     --------
     >>> import hsmoe
-    >>> hsmoe.HSMoERegressor(gate_prior=hsmoe.GroupHorseshoePrior())
-    HSMoERegressor(gate_prior=GroupHorseshoePrior(tau0=1.0, slab=3.0, intercept_sd=1.5))
+    >>> hsmoe.GroupHorseshoePrior(tau0=0.3)
+    GroupHorseshoePrior(tau0=0.3, slab=3.0, intercept_sd=1.5, centre_sd=3.0)
     """
 
     def to_core(self) -> dict[str, Any]:

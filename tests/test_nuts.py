@@ -112,7 +112,7 @@ def _draws(case, n_chains, n_warmup, n_kept):
     paper = isinstance(prior, hsmoe.PaperHorseshoePrior)
     K = case.n_experts
     n_rows = 1 if case.gate == "balanced" else K
-    # Centres of a Laplace node have no scales; the slab of a horseshoe is their deviation.
+    # Centres of a Laplace node have no scales, only a deviation.
     ridge = isinstance(prior, hsmoe.NormalPrior) or case.gate == "laplace"
     group = isinstance(prior, hsmoe.GroupHorseshoePrior) and not ridge
     d = 1 + X.shape[1]
@@ -126,7 +126,7 @@ def _draws(case, n_chains, n_warmup, n_kept):
     def gate(q):
         """theta, and the precision of its penalised part given the scales."""
         if ridge:
-            scale = prior.scale if isinstance(prior, hsmoe.NormalPrior) else prior.slab
+            scale = prior.scale if isinstance(prior, hsmoe.NormalPrior) else prior.centre_sd
             precision = jnp.full(slopes, scale**-2)
         else:
             precision = jnp.exp(-2 * log_scale(q)) + slab_precision

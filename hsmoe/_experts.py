@@ -57,8 +57,8 @@ class GaussianExpert:
     def __post_init__(self) -> None:
         _check_noise(self)
 
-    def to_core(self) -> dict[str, Any]:
-        """Return the settings as the engine takes them."""
+    def to_core(self, n_columns: int) -> dict[str, Any]:
+        """Return the settings as the engine takes them, for so many features."""
         return {
             "kind": "gaussian",
             "a0": float(self.a0),
@@ -118,8 +118,8 @@ class StudentExpert:
             check_number("StudentExpert: df", self.df)
         _check_noise(self)
 
-    def to_core(self) -> dict[str, Any]:
-        """Return the settings as the engine takes them."""
+    def to_core(self, n_columns: int) -> dict[str, Any]:
+        """Return the settings as the engine takes them, for so many features."""
         grid = _DF_GRID if self.df is None else (float(self.df),)
         return {"kind": "student", "shape_grid": list(grid), **_noise_to_core(self)}
 
@@ -158,8 +158,8 @@ class LaplaceExpert:
     def __post_init__(self) -> None:
         _check_noise(self)
 
-    def to_core(self) -> dict[str, Any]:
-        """Return the settings as the engine takes them."""
+    def to_core(self, n_columns: int) -> dict[str, Any]:
+        """Return the settings as the engine takes them, for so many features."""
         return {"kind": "laplace", **_noise_to_core(self)}
 
     def draw(
@@ -198,8 +198,8 @@ class LogitExpert:
     def __post_init__(self) -> None:
         _check_variances(self)
 
-    def to_core(self) -> dict[str, Any]:
-        """Return the settings as the engine takes them."""
+    def to_core(self, n_columns: int) -> dict[str, Any]:
+        """Return the settings as the engine takes them, for so many features."""
         return {"kind": "logit", **_variances_to_core(self)}
 
     def draw(
@@ -243,8 +243,8 @@ class BinomialExpert:
             )
         _check_variances(self)
 
-    def to_core(self) -> dict[str, Any]:
-        """Return the settings as the engine takes them."""
+    def to_core(self, n_columns: int) -> dict[str, Any]:
+        """Return the settings as the engine takes them, for so many features."""
         return {"kind": "binomial", "n_trials": float(self.n_trials), **_variances_to_core(self)}
 
     def draw(
@@ -267,8 +267,13 @@ class NegativeBinomialExpert:
     dispersion : float or None
         None: learned, one for each expert, on a grid of 37 values from 0.05 to 205 that are
         equally likely beforehand.  Large: nearly Poisson.
-    intercept_variance, coefficient_variance : float
-        Prior variances.
+    intercept_variance : float
+        Prior variance of the intercept.
+    coefficient_variance : float or None
+        Prior variance of each slope.  None: 1 / (number of features), so that the logarithm of the
+        mean of a typical row has the same prior variance with many features as with few.  Means
+        are exponentials: with a fixed variance and a dozen features an expert without rows would
+        expect counts in the millions.
 
     Notes
     -----
@@ -281,25 +286,25 @@ class NegativeBinomialExpert:
     --------
     >>> import hsmoe
     >>> hsmoe.NegativeBinomialExpert(dispersion=2.0)
-    NegativeBinomialExpert(dispersion=2.0, intercept_variance=1.0, coefficient_variance=0.5)
+    NegativeBinomialExpert(dispersion=2.0, intercept_variance=1.0, coefficient_variance=None)
     """
 
     dispersion: float | None = None
     intercept_variance: float = 1.0
-    coefficient_variance: float = 0.5
+    coefficient_variance: float | None = None
 
     def __post_init__(self) -> None:
         if self.dispersion is not None:
             check_number("NegativeBinomialExpert: dispersion", self.dispersion, 1e-3, 1e6)
         _check_variances(self)
 
-    def to_core(self) -> dict[str, Any]:
-        """Return the settings as the engine takes them."""
+    def to_core(self, n_columns: int) -> dict[str, Any]:
+        """Return the settings as the engine takes them, for so many features."""
         grid = _DISPERSION_GRID if self.dispersion is None else (float(self.dispersion),)
         return {
             "kind": "negative-binomial",
             "shape_grid": list(grid),
-            **_variances_to_core(self),
+            **_variances_to_core(self, 1.0 / max(1, n_columns)),
         }
 
     def draw(
@@ -338,13 +343,16 @@ def _noise_to_core(expert: Any) -> dict[str, Any]:
 def _check_variances(expert: Any) -> None:
     name = type(expert).__name__
     check_number(f"{name}: intercept_variance", expert.intercept_variance)
-    check_number(f"{name}: coefficient_variance", expert.coefficient_variance)
+    if expert.coefficient_variance is not None or not isinstance(expert, NegativeBinomialExpert):
+        check_number(f"{name}: coefficient_variance", expert.coefficient_variance)
 
 
-def _variances_to_core(expert: Any) -> dict[str, Any]:
+def _variances_to_core(expert: Any, otherwise: float | None = None) -> dict[str, Any]:
+    """Return the prior variances; ``otherwise`` is that of slopes the expert leaves open."""
+    slope = expert.coefficient_variance
     return {
         "intercept_variance": float(expert.intercept_variance),
-        "coefficient_variance": float(expert.coefficient_variance),
+        "coefficient_variance": otherwise if slope is None else float(slope),
     }
 
 

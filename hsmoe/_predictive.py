@@ -135,7 +135,7 @@ def predictive_mixture(
 ) -> PredictiveMixture:
     """Return the forecasts of rows, given by their designs, as a value."""
     weight, field = engine.components(expert, gate, n_jobs)
-    settings = state.target.to_core(state.settings.expert, scaling)
+    settings = state.expert_to_core(scaling)
     discrete = state.target.kind == "count"
     return PredictiveMixture(
         expert=settings,

@@ -283,6 +283,10 @@ class LearnedState:
             self.settings.parameters[parameter], self.names, self.n_features, parameter
         )
 
+    def expert_to_core(self, scaling: Scaling) -> dict[str, Any]:
+        """Return the settings of the experts as the engine takes them."""
+        return self.target.to_core(self.settings.expert, len(self.columns("expert")), scaling)
+
     def new_engine(self, scaling: Scaling) -> Engine:
         """Return an engine that has seen no row, for rows scaled so."""
         settings, tuning = self.settings, self.settings.tuning
@@ -295,7 +299,7 @@ class LearnedState:
             **settings.gate.to_core(),
             gate_prior=settings.gate_prior.to_core(),
             laplace_node=settings.gate_prior.laplace_node(),
-            expert=self.target.to_core(settings.expert, scaling),
+            expert=self.expert_to_core(scaling),
             ess_threshold=settings.ess_threshold,
             phi_kernel=tuning.phi_kernel,
             retain=-1 if settings.retain is None else settings.retain,

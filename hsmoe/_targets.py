@@ -43,9 +43,9 @@ class RealTarget:
         """Return the scaling that the warm-up rows determine."""
         return Scaling.from_rows(X, y) if standardize else Scaling.identity(X.shape[1])
 
-    def to_core(self, expert: Expert, scaling: Scaling) -> dict[str, Any]:
-        """Return the expert's settings as the engine takes them."""
-        return expert.to_core()
+    def to_core(self, expert: Expert, n_columns: int, scaling: Scaling) -> dict[str, Any]:
+        """Return the settings of an expert of so many features as the engine takes them."""
+        return expert.to_core(n_columns)
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class CountTarget:
             return Scaling.of_features(X, np.array([math.log(odds)]))
         return Scaling.of_features(X, np.array([math.log((y.sum() + 0.5) / len(y))]))
 
-    def to_core(self, expert: Expert, scaling: Scaling) -> dict[str, Any]:
-        """Return the expert's settings as the engine takes them."""
-        return {**expert.to_core(), "offset": _offset(scaling, 1)}
+    def to_core(self, expert: Expert, n_columns: int, scaling: Scaling) -> dict[str, Any]:
+        """Return the settings of an expert of so many features as the engine takes them."""
+        return {**expert.to_core(n_columns), "offset": _offset(scaling, 1)}
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,11 @@ class ClassTarget:
         counts = np.bincount(y.astype(np.int64), minlength=len(self.classes)) + 0.5
         return Scaling.of_features(X, np.log(counts[1:] / np.cumsum(counts)[:-1]))
 
-    def to_core(self, expert: Expert, scaling: Scaling) -> dict[str, Any]:
-        """Return the expert's settings as the engine takes them."""
+    def to_core(self, expert: Expert, n_columns: int, scaling: Scaling) -> dict[str, Any]:
+        """Return the settings of an expert of so many features as the engine takes them."""
         n_classes = len(self.classes)
         return {
-            **expert.to_core(),
+            **expert.to_core(n_columns),
             "n_classes": float(n_classes),
             "offset": _offset(scaling, n_classes - 1),
         }

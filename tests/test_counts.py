@@ -220,3 +220,21 @@ def test_posterior_draws(stream):
     replicated = draws["posterior_predictive"]["y"].values
     assert (replicated >= 0).all() and (replicated == np.floor(replicated)).all()
     assert np.isfinite(draws["log_likelihood"]["y"].values).all()
+
+
+def test_idle_experts_do_not_expect_millions():
+    """The prior mean of a count does not explode with the number of features."""
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(80, 14))
+    y = rng.poisson(np.exp(2 + 0.3 * X[:, 0]))
+    model = small(n_experts=4, retain=None).fit(X, y)
+    fresh = rng.normal(size=(40, 14))
+    assert np.median(model.predict(fresh)) < 20
+    assert model.predict(fresh).max() < 300
+    assert model.crps(fresh, np.full(40, 7)).max() < 50
+    explicit = small(
+        n_experts=4,
+        retain=None,
+        expert=hsmoe.NegativeBinomialExpert(coefficient_variance=1 / 14),
+    ).fit(X, y)
+    assert (explicit.predict(fresh) == model.predict(fresh)).all()

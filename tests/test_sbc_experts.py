@@ -232,7 +232,11 @@ CASES = {
     "two classes": Case(hsmoe.HSMoEClassifier, hsmoe.LogitExpert(), Discrete()),
     "three classes": Case(hsmoe.HSMoEClassifier, hsmoe.LogitExpert(), Discrete(3)),
     "binomial": Case(hsmoe.HSMoECountRegressor, hsmoe.BinomialExpert(5), Discrete()),
-    "counts": Case(hsmoe.HSMoECountRegressor, hsmoe.NegativeBinomialExpert(), Discrete()),
+    "counts": Case(
+        hsmoe.HSMoECountRegressor,
+        hsmoe.NegativeBinomialExpert(coefficient_variance=0.5),
+        Discrete(),
+    ),
 }
 WRONG = {
     "student": hsmoe.StudentExpert(coefficient_variance=40.0),
@@ -240,7 +244,7 @@ WRONG = {
     "two classes": hsmoe.LogitExpert(coefficient_variance=20.0),
     "three classes": hsmoe.LogitExpert(intercept_variance=30.0),
     "binomial": hsmoe.BinomialExpert(5, coefficient_variance=12.0),
-    "counts": hsmoe.NegativeBinomialExpert(dispersion=0.2),
+    "counts": hsmoe.NegativeBinomialExpert(dispersion=0.2, coefficient_variance=0.5),
 }
 
 

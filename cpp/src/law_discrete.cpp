@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include <hsmoe/predictive/incomplete_beta.hpp>
 #include <hsmoe/random/variates.hpp>
 #include <hsmoe/simd/special.hpp>
 
@@ -96,30 +97,6 @@ class ClassLaw final : public PredictiveLaw {
   int C_;
 };
 
-/// I_x(a, b), the regularised incomplete beta function, by its continued fraction (DLMF 8.17.22) on the side where that
-/// converges fast; y = 1 - x is given too, for where x is near 1.
-double incomplete_beta(double a, double b, double x, double y) {
-  if (!(x > 0)) return 0;
-  if (!(y > 0)) return 1;
-  if (x > (a + 1) / (a + b + 2)) return 1 - incomplete_beta(b, a, y, x);
-  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log(y)) / a;
-  constexpr double tiny = 1e-300;
-  const auto guarded = [](double v) { return std::abs(v) < tiny ? tiny : v; };
-  double c = 1, d = 1 / guarded(1 - (a + b) * x / (a + 1)), f = d;  // the method of Lentz
-  for (int k = 1; k < 100000; ++k) {
-    double term = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k));
-    d = 1 / guarded(1 + term * d);
-    c = guarded(1 + term / c);
-    f *= d * c;
-    term = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1));
-    d = 1 / guarded(1 + term * d);
-    c = guarded(1 + term / c);
-    f *= d * c;
-    if (std::abs(d * c - 1) < 1e-15) break;
-  }
-  return std::min(1.0, front * f);
-}
-
 /// Counts with P(k + 1) / P(k) = rate_k (rational in k); what follows from that for mixtures.
 ///
 /// The probabilities of 0, 1, 2, ... are made for all components together, `chunk` at a time, each chunk anew from its
@@ -140,7 +117,7 @@ class CountLaw : public PredictiveLaw {
     return top + std::log(sum);
   }
   double cdf(const ComponentView& m, double y) const override {
-    return y < small_count ? Table(*this, m).up_to(y) : far_cdf(m, y, false);
+    return y < small_count ? Table(*this, m).up_to(y) : 1 - Tail(*this, m).beyond(y);
   }
   void quantiles(const ComponentView& m, const double* probs, int n, double* out, MixtureWorkspace&) const override {
     check_probabilities(probs, n);
@@ -157,10 +134,12 @@ class CountLaw : public PredictiveLaw {
         continue;
       }
       double low = double(table.size()) - 1, high = 2 * low;
-      while (far_cdf(m, high, true) > 1 - p) low = high, high *= 2;
+      Tail tail(*this, m);
+      while (tail.beyond(high) > 1 - p) tail.prune(low = high), high *= 2;
       while (high - low > 1) {  // F(low) < p <= F(high)
         const double middle = std::floor(0.5 * (low + high));
-        (far_cdf(m, middle, true) > 1 - p ? low : high) = middle;
+        if (!(middle > low && middle < high)) break;  // neighbouring numbers beyond 2^53
+        (tail.beyond(middle) > 1 - p ? low : high) = middle;
       }
       out[i] = high;
     }
@@ -180,23 +159,24 @@ class CountLaw : public PredictiveLaw {
       sum += e * e;
     }
     if (k >= largest()) return sum;
-    const double begin = double(table_end) - 0.5;
-    const auto squared = [&](bool above) {
-      return [&, above](double s) {  // k = exp(s)
-        const double k = std::exp(s), e = far_cdf(m, k, above);
+    Tail tail(*this, m);
+    const auto integral = [&](bool above, double a, double b) {
+      tail.prune(a);
+      const auto f = [&](double log_k) {
+        const double k = std::exp(log_k), beyond = tail.beyond(k), e = above ? beyond : 1 - beyond;
         return e * e * k;
       };
-    };
-    const auto integral = [&](bool above, double a, double b) {
-      const auto f = squared(above);
       const double low = std::log(a), high = std::log(b);
       return adaptive_simpson(f, low, f(low), high, f(high), f(0.5 * (low + high)), 1e-6 * (1 + sum));
     };
-    double from = begin;
-    if (y - 0.5 > begin) sum += integral(false, begin, from = y - 0.5);
+    double from = double(table_end) - 0.5;
+    if (y - 0.5 > from) {
+      sum += integral(false, from, y - 0.5);
+      from = y - 0.5;
+    }
     for (int doubling = 0; doubling < 1000; ++doubling, from *= 2) {
       sum += integral(true, from, 2 * from);
-      const double e = far_cdf(m, 2 * from, true);
+      const double e = tail.beyond(2 * from);
       if (e * e * from < 1e-7 * (1 + sum)) break;
     }
     return sum;
@@ -230,12 +210,31 @@ class CountLaw : public PredictiveLaw {
   virtual Rate rate(const ComponentView& m, std::size_t i) const = 0;
 
  private:
-  double far_cdf(const ComponentView& m, double k, bool above) const {
-    double sum = 0;
-    for (std::size_t i = 0; i < m.size; ++i)
-      if (m.weight[i] > 0) sum += m.weight[i] * component_cdf(m, i, k, above);
-    return std::min(sum, 1.0);
-  }
+  /// What the mixture holds beyond large counts.
+  class Tail {
+   public:
+    Tail(const CountLaw& law, const ComponentView& m) : law_(law), m_(m) {
+      for (std::size_t i = 0; i < m.size; ++i)
+        if (m.weight[i] > 0) reaching_.push_back(i);
+    }
+    /// 1 - F(k)
+    double beyond(double k) const {
+      double sum = 0;
+      for (std::size_t i : reaching_) sum += m_.weight[i] * law_.component_cdf(m_, i, k, true);
+      return std::min(sum, 1.0);
+    }
+    /// Forget the components that end before k: what is left of all of them together is below rounding.
+    void prune(double k) {
+      const double least = 1e-17 / double(m_.size);
+      const auto ends = [&](std::size_t i) { return m_.weight[i] * law_.component_cdf(m_, i, k, true) < least; };
+      reaching_.erase(std::remove_if(reaching_.begin(), reaching_.end(), ends), reaching_.end());
+    }
+
+   private:
+    const CountLaw& law_;
+    const ComponentView& m_;
+    std::vector<std::size_t> reaching_;
+  };
 
   /// Probabilities of the mixture from 0 on.
   class Table {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <hsmoe/predictive/incomplete_beta.hpp>
 #include <hsmoe/predictive/law.hpp>
 
 #include "check.hpp"
@@ -156,6 +157,36 @@ void counts(const PredictiveLaw& law, const Mixture& m, const std::vector<double
   CHECK_CLOSE(below, draws * share, 4.5 * std::sqrt(draws * share * (1 - share)) + 1e-9);
 }
 
+/// I_{1-y}(a, b) by mpmath.betainc with 40 digits.
+void cumulative() {
+  const double reference[][4] = {
+      {31.0, 0.125, 0.8, 1.7023770593777549e-24},
+      {514.0, 2.5, 0.01, 0.065984436009225342},
+      {4126.0, 0.1125, 3.75e-6, 0.33998384025966831},
+      {1784.0, 2.0625, 0.00069, 0.66979849670251053},
+      {9969.0, 160.0, 0.015, 0.73492901448873595},
+      {2832678.0, 92.25, 4.0e-5, 0.018797619227960193},
+      {40000.0, 14.0, 0.00031, 0.63827130463531948},
+      {6000.0, 31.0, 0.006, 0.17227716272619378},
+      {200.0, 3.0, 0.01, 0.67123817103838937},
+      {1000000.0, 1.0, 1.0e-6, 0.36787925723164511},
+      {300.0, 250.0, 0.45, 0.58375819514379271},
+      {20000.0, 0.05, 1.0e-9, 0.40198412679102539},
+  };
+  for (const auto& [a, b, y, value] : reference) {
+    CHECK_CLOSE(incomplete_beta(a, b, 1 - y, y), value, 1e-10 * value);
+    CHECK_CLOSE(incomplete_beta(b, a, y, 1 - y), 1 - value, 1e-10);
+  }
+  // I_x(a, b) = I_x(a + 1, b) + x^a y^b / (a B(a, b)) wherever one way of evaluating it gives over to another.
+  for (double b : {0.05, 0.7, 1.0, 5.0, 30.0, 200.0})
+    for (double a = 2; a < 1e5; a *= 1.3)
+      for (double ratio : {0.3, 0.9, 1.0, 1.2, 4.0, 50.0}) {
+        const double y = b / (b + a * ratio), x = 1 - y;
+        const double step = std::exp(std::lgamma(a + b) - std::lgamma(a + 1) - std::lgamma(b) + a * std::log1p(-y) + b * std::log(y));
+        CHECK_CLOSE(incomplete_beta(a, b, x, y) - incomplete_beta(a + 1, b, x, y), step, 3e-10);
+      }
+}
+
 void discrete() {
   const auto negative = make_law(NegativeBinomialOptions{});
   for (double top : {3.0, 40.0}) {
@@ -167,6 +198,12 @@ void discrete() {
   counts(*negative, far, table(far, false, 0, 120000), 1e-4);
   const Mixture steep{{1.0}, {20000, 1e6}};
   counts(*negative, steep, table(steep, false, 0, 40000), 1e-4);
+  // Components that expect millions.  Reference: SciPy's nbinom for each count below 20,000, then a trapezoid rule in log k
+  // with the gamma limits of the wide components.
+  const Mixture wide{{0.6, 0.3, 0.07, 0.03}, {20, 300, 1e6, 1e12, 3, 0.5, 2, 40}};
+  MixtureWorkspace work;
+  const double crps_of[][2] = {{0, 819972212.6589788}, {25, 819972199.6338943}, {5000, 819976008.6859951}, {90000, 820044070.8933477}};
+  for (const auto& [y, crps] : crps_of) CHECK_CLOSE(negative->crps(wide.view(), y, work), crps, 1e-5 * crps);
   CHECK(negative->refusal(3) == nullptr && negative->refusal(-1) && negative->refusal(0.5) && negative->refusal(2e5));
   CHECK(negative->refusal(std::numeric_limits<double>::quiet_NaN()));
 
@@ -208,6 +245,7 @@ void discrete() {
 
 int main() {
   laplace();
+  cumulative();
   discrete();
   return report("laws");
 }

@@ -242,7 +242,7 @@ def cost(options: Options) -> None:
         path.append((n, seconds))
         print(
             f"| {n:,} | {seconds:.2f} | {1e6 * more / (n - done):.0f} "
-            f"| {int(model.sweep_log_['n_scans'].sum()):,} | {len(model.to_bytes()) / 1e6:.2f} |",
+            f"| {int(model.scan_log_['n_scans'].sum()):,} | {len(model.to_bytes()) / 1e6:.2f} |",
             flush=True,
         )
         done = n

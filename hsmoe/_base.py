@@ -421,7 +421,7 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, ABC):
         return dict(engine.resampling_log())
 
     @property
-    def sweep_log_(self) -> dict[str, NDArray[Any]]:
+    def scan_log_(self) -> dict[str, NDArray[Any]]:
         """One entry for each rejuvenation of an island: what it scanned, and why.
 
         Arrays ``row`` (learned rows from 0) and ``island``; ``n_scans``, the Gibbs scans;
@@ -433,12 +433,12 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, ABC):
         >>> import numpy as np, hsmoe
         >>> X = np.linspace(-1, 1, 100)[:, None]
         >>> model = hsmoe.HSMoERegressor(2, 20, 1, retain=20, ess_threshold=0, random_state=0)
-        >>> log = model.fit(X, np.abs(X[:, 0])).sweep_log_
+        >>> log = model.fit(X, np.abs(X[:, 0])).scan_log_
         >>> log["row"].tolist(), bool(log["forced"].all())
         ([79, 99], True)
         """
         _, engine, _ = self._view()
-        return dict(engine.sweep_log())
+        return dict(engine.scan_log())
 
     def predict_expert_proba(
         self, X: Any, return_std: bool = False

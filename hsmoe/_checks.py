@@ -8,8 +8,9 @@ import operator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["check_integer", "check_number"]
+__all__ = ["check_integer", "check_number", "check_probs"]
 
 
 _LARGEST = 2**31 - 1  # what the engine counts with
@@ -52,3 +53,19 @@ def check_number(
         if low < number < high or (closed and number in (low, high)):
             return number
     raise ValueError(f"{name} is {value!r}; it must be a number {wanted}")
+
+
+def check_probs(probs: Any, *, closed: bool = False) -> NDArray[np.float64]:
+    """Return probabilities as an array of one dimension, or raise ValueError.
+
+    ``closed``: 0 and 1 are among them.
+    """
+    wanted = "from 0 to 1" if closed else "between 0 and 1, neither included"
+    try:
+        levels = np.atleast_1d(np.asarray(probs, dtype=np.float64))
+    except (TypeError, ValueError):
+        levels = np.array([np.nan])
+    inside = (levels >= 0) & (levels <= 1) if closed else (levels > 0) & (levels < 1)
+    if levels.ndim != 1 or not inside.all():
+        raise ValueError(f"probs is {probs!r}; it must be probabilities {wanted}")
+    return np.ascontiguousarray(levels)

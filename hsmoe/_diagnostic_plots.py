@@ -275,7 +275,7 @@ def plot_resampling(model: HSMoERegressor) -> Figure:
     """
     state, engine, _ = model._view()
     islands, n_particles = state.settings.n_islands, state.settings.n_particles
-    resampling, sweep = model.resampling_log_, model.sweep_log_
+    resampling, scans = model.resampling_log_, model.scan_log_
     figure = new_figure(8.0, 5.5)
     above, below = figure.subplots(2, 1, sharex=True)
     size = 14 if len(resampling["row"]) <= 500 else 4
@@ -297,21 +297,21 @@ def plot_resampling(model: HSMoERegressor) -> Figure:
     plain(above, f"Resamplings ({count:,})", "", f"distinct ancestors of {n_particles:,}")
     if coloured:
         above.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    forced = sweep["forced"]
+    forced = scans["forced"]
     for which, colour, label in (
         (~forced, MAIN, "after a resampling"),
         (forced, ACCENT, "due, as rows had gathered"),
     ):
         below.scatter(
-            sweep["row"][which] + 1,
-            sweep["n_rows"][which],
+            scans["row"][which] + 1,
+            scans["n_rows"][which],
             s=size,
             linewidth=0,
             color=colour,
             label=f"{label} ({int(which.sum()):,})",
         )
     plain(below, f"Rejuvenations ({len(forced):,})", "rows learned", "retained rows visited")
-    below.set_ylim(0.0, 1.35 * max(float(sweep["n_rows"].max(initial=0)), 1.0))
+    below.set_ylim(0.0, 1.35 * max(float(scans["n_rows"].max(initial=0)), 1.0))
     below.set_xlim(0.0, max(engine.n_rows, 1) * 1.01)
     below.legend(frameon=False, fontsize=9, loc="upper right", ncols=2)
     below.xaxis.set_major_formatter(thousands)

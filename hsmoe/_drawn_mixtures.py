@@ -13,6 +13,8 @@ from ._gates import GateNodes
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import LearnedState
+from ._trees import GateTree
+from ._validation import BoolArray
 from .mixtures import KnownMixture, SoftmaxMixture, TreeMixture
 
 __all__ = ["draw_mixtures"]
@@ -60,13 +62,39 @@ def draw_mixtures(
     phi = _gate_units(np.asarray(drawn["phi"]), scaling, gate_columns)
     phi = _all_columns(phi, gate_columns, state.n_features)
     if not softmax:
-        spec = settings.parameters["gate"] if settings.n_experts > 1 else "comb"
-        return [TreeMixture(b, v, f, spec) for b, v, f in zip(beta, variance, phi, strict=True)]
+        everywhere = np.ones(settings.n_experts, dtype=bool)
+        found: list[KnownMixture] = []
+        for m in range(n_draws):
+            is_open = drawn["open"][m] > 0 if settings.changing else everywhere
+            spec, splits = _open_part(gate, is_open)
+            found.append(TreeMixture(beta[m, is_open], variance[m, is_open], phi[m, splits], spec))
+        return found
     # Rows of phi stand as the leaves do.
     phi = phi[:, np.argsort(gate.leaves)]
     return [
         SoftmaxMixture(b, v, f[:, 0], f[:, 1:]) for b, v, f in zip(beta, variance, phi, strict=True)
     ]
+
+
+def _open_part(tree: GateTree, is_open: BoolArray) -> tuple[str | list[Any], list[int]]:
+    """Return the tree pruned to its open experts, numbered anew, and the splits that it keeps."""
+    number = np.cumsum(is_open) - 1
+    place = {(lo, hi): (split, mid) for split, (lo, mid, hi) in enumerate(tree.nodes.tolist())}
+
+    def prune(lo: int, hi: int) -> tuple[Any, list[int]]:
+        if hi - lo == 1:
+            expert = tree.leaves[lo]
+            return (int(number[expert]) if is_open[expert] else None), []
+        split, mid = place[lo, hi]
+        (left, of_left), (right, of_right) = prune(lo, mid), prune(mid, hi)
+        if left is None:
+            return right, of_right
+        if right is None:
+            return left, of_left
+        return [left, right], [split, *of_left, *of_right]
+
+    spec, splits = prune(0, len(tree.leaves))
+    return ("comb" if isinstance(spec, int) else spec), splits
 
 
 def _gate_units(standard: FloatArray, scaling: Scaling, columns: IntArray) -> FloatArray:

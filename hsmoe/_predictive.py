@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._checks import check_probs
 from ._core_protocol import Engine, FloatArray
 from ._dispatch import core
 from ._scaling import Scaling
@@ -66,8 +67,7 @@ class PredictiveMixture:
 
     def quantiles(self, probs: ArrayLike) -> FloatArray:
         """Return quantiles, shape (n, q), at probabilities (q,) from 0 to 1."""
-        levels = np.ascontiguousarray(np.atleast_1d(np.asarray(probs, dtype=np.float64)))
-        quantiles = self._law().quantiles(self.weight, self.field, levels)
+        quantiles = self._law().quantiles(self.weight, self.field, check_probs(probs, closed=True))
         return self.scaling.location(np.asarray(quantiles))
 
     def cdf(self, y: FloatArray) -> FloatArray:

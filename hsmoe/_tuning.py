@@ -31,8 +31,9 @@ class Tuning:
     # Scans of a variational approximation at a time.
     variational_scans: int = 4
 
-    # While there are at most this many rows a rejuvenation also proposes that two experts change
-    # their places in the gate: it mends regimes at the wrong leaves, and costs some scans' time.
+    # Rows that proposals to let two experts change their places in the gate visit, per particle and
+    # rejuvenation; with more rows than that a share of the particles proposes, until rows freeze.
+    # It mends regimes at the wrong leaves, and costs some scans' time.
     exchange_rows: int = 250
 
     # So many particles of an island also propose that an expert with little to do becomes the twin

@@ -44,7 +44,7 @@ random_state, verbose
     classes_ : ndarray, shape (n_classes,)
         The labels, sorted.
     n_features_in_, feature_names_in_, n_rows_seen_, n_rows_skipped_, log_evidence_, \
-log_evidence_se_, ess_, resampling_log_, sweep_log_
+log_evidence_se_, ess_, resampling_log_, scan_log_
         As for :class:`HSMoERegressor`.
 
     References
@@ -256,13 +256,21 @@ log_evidence_se_, ess_, resampling_log_, sweep_log_
         X : array_like or data frame, shape (n, d)
             Complete rows of features, in raw units.
         y : array_like, shape (n,)
-            Labels.
+            Labels; those missing (``missing="skip"``) do not count.
         sample_weight : array_like, shape (n,), optional
             Weights of the rows in the score, any numbers from 0 on.
+
+        Raises
+        ------
+        ValueError
+            If ``y`` is not one label a row, each of a class that the model knows.
         """
         predicted = self.predict(X)
         weights = read_score_weights(sample_weight, len(predicted))
-        return accuracy(np.asarray(y), predicted, weights)
+        number, present = self._read_target(y, len(predicted), self._begun().target)
+        known = np.ones(len(predicted), dtype=bool) if present is None else present
+        observed = self.classes_[number[known].astype(np.int64)]
+        return accuracy(observed, predicted[known], weights[known])
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = None) -> NDArray[Any]:
         """Draw labels from the predictive distribution, shape (n, n_samples).

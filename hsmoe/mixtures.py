@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ._checks import check_probs
 from ._core_protocol import FloatArray, IntArray
 from ._gates import resolve_gate
 from ._optional import scipy_part
@@ -124,11 +125,7 @@ class KnownMixture(ABC):
     def predict_quantiles(self, X: Any, probs: ArrayLike) -> FloatArray:
         """Return quantiles of the mixture, shape (n, q), by bisection (needs scipy)."""
         special = scipy_part("special", "predict_quantiles of a known mixture")
-        levels = np.atleast_1d(np.asarray(probs, dtype=np.float64))
-        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(
-                f"probs is {probs!r}; it must be probabilities between 0 and 1, neither included"
-            )
+        levels = check_probs(probs)
         gate, mean = self.predict_expert_proba(X)[:, None, :], self.expert_mean(X)[:, None, :]
         sd = np.sqrt(self.variance)
         # A quantile of a mixture lies between those of its parts.

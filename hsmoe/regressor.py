@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ._arviz import GivenRows, as_inference_data, import_arviz, posterior_draws
 from ._base import OnlineMixture
-from ._checks import check_integer, check_number
+from ._checks import check_integer, check_number, check_probs
 from ._core_protocol import Engine, FloatArray, IntArray
 from ._drawn_mixtures import draw_mixtures
 from ._learning import scatter
@@ -94,7 +94,8 @@ class HSMoERegressor(OnlineMixture):
         member, a single mean-field posterior, and a row costs ``O(K d^2)`` a member, or ``O(K d)``
         with ``Variational(covariance="diagonal")``.  Forecasts are somewhat worse (see
         docs/variational.md), and there is no Monte Carlo error to report.  ``n_particles`` and
-        ``ess_threshold`` have no meaning then; ``retain`` and ``forgetting`` mean the same.  Of the
+        ``ess_threshold`` have no meaning then; ``retain`` and ``forgetting`` mean the same, but
+        that the first rows freeze when there are ``2 * retain`` whatever ``retain`` is.  Of the
         experts of this class it takes ``"gaussian"`` alone.
     missing : {"raise", "skip"}
         What to do with NaN: refuse the call, or leave such rows out (predictions of such rows are
@@ -118,7 +119,7 @@ class HSMoERegressor(OnlineMixture):
         Log evidence of the rows so far, and its Monte Carlo standard error.
     ess_ : float
         Effective sample size of the particles.
-    resampling_log_, sweep_log_ : dict
+    resampling_log_, scan_log_ : dict
         When and how the particles were resampled, and rejuvenated.
 
     References
@@ -275,15 +276,9 @@ class HSMoERegressor(OnlineMixture):
         ndarray, shape (n, q)
             In units of y.
         """
-        levels = np.atleast_1d(np.asarray(probs, dtype=np.float64))
-        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(
-                f"probs is {probs!r}; it must be probabilities between 0 and 1, neither included"
-            )
+        levels = check_probs(probs)
         _, engine, scaling, expert, gate, kept = self._read_designs(X)
-        quantiles = engine.quantiles(
-            expert, gate, np.ascontiguousarray(levels), resolve_n_jobs(self.n_jobs)
-        )
+        quantiles = engine.quantiles(expert, gate, levels, resolve_n_jobs(self.n_jobs))
         return scatter(scaling.location(quantiles), kept)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> FloatArray:
@@ -392,7 +387,8 @@ class HSMoERegressor(OnlineMixture):
         Returns
         -------
         list of SoftmaxMixture or TreeMixture
-            As the gate is.
+            As the gate is.  Of experts that open and close (:class:`ChangingExperts`) a draw has
+            those that are open at the next row.
 
         Raises
         ------

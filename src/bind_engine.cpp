@@ -207,8 +207,8 @@ py::dict log_dict(const std::vector<ResamplingEvent>& events) {
                   "ess"_a = column(events, &E::ess), "unique"_a = column(events, &E::unique));
 }
 
-py::dict log_dict(const std::vector<SweepEvent>& events) {
-  using E = SweepEvent;
+py::dict log_dict(const std::vector<ScanEvent>& events) {
+  using E = ScanEvent;
   using namespace py::literals;
   return py::dict("row"_a = column(events, &E::row), "island"_a = column(events, &E::island),
                   "n_scans"_a = column(events, &E::n_scans), "n_rows"_a = column(events, &E::n_rows),
@@ -256,7 +256,7 @@ py::dict get_state(const Engine& e) {
   const Index R = e.config().n_islands, N = e.n_particles();
   py::dict out;
   for (auto item : log_dict(s.resampling_log)) out[py::str("resampling_" + item.first.cast<std::string>())] = item.second;
-  for (auto item : log_dict(s.sweep_log)) out[py::str("sweep_" + item.first.cast<std::string>())] = item.second;
+  for (auto item : log_dict(s.scan_log)) out[py::str("scan_" + item.first.cast<std::string>())] = item.second;
   out["n_rows"] = to_array(std::vector<Index>{s.n_rows}, {1});
   out["particles"] = to_array(s.particles, {R, N, Index(s.particles.size()) / (R * N)});
   out["log_weight"] = to_array(s.log_weight, {R, N});
@@ -270,7 +270,7 @@ py::dict get_state(const Engine& e) {
   out["retained_u"] = to_array(s.retained_u, {n, e.config().gate_dim});
   if (e.config().variational) out["responsibility"] = to_array(s.responsibility, {R, n, Index(e.config().n_experts)});
   out["frozen_until"] = to_array(s.frozen_until, {R});
-  out["swept_at"] = to_array(s.swept_at, {R});
+  out["rows_at_scan"] = to_array(s.rows_at_scan, {R});
   return out;
 }
 
@@ -295,7 +295,7 @@ void set_state(Engine& e, const py::dict& d) {
   s.retained_u = state_array<double>(d, "retained_u");
   if (e.config().variational) s.responsibility = state_array<double>(d, "responsibility");
   s.frozen_until = state_array<Index>(d, "frozen_until");
-  s.swept_at = state_array<Index>(d, "swept_at");
+  s.rows_at_scan = state_array<Index>(d, "rows_at_scan");
   s.particles = state_array<double>(d, "particles");
   s.log_weight = state_array<double>(d, "log_weight");
   s.island_log_evidence = state_array<double>(d, "island_log_evidence");
@@ -310,13 +310,13 @@ void set_state(Engine& e, const py::dict& d) {
   if (island.size() != row.size() || unique.size() != row.size() || ess.size() != row.size())
     throw InvalidArgument("Engine.set_state: the arrays 'resampling_*' differ in length");
   for (std::size_t i = 0; i < row.size(); ++i) s.resampling_log.push_back({row[i], island[i], ess[i], unique[i]});
-  const auto sweep_row = state_array<Index>(d, "sweep_row"), sweep_island = state_array<Index>(d, "sweep_island"),
-             n_scans = state_array<Index>(d, "sweep_n_scans"), n_visited = state_array<Index>(d, "sweep_n_rows");
-  const auto forced = state_array<bool>(d, "sweep_forced");
-  for (std::size_t size : {sweep_island.size(), n_scans.size(), n_visited.size(), forced.size()})
-    if (size != sweep_row.size()) throw InvalidArgument("Engine.set_state: the arrays 'sweep_*' differ in length");
-  for (std::size_t i = 0; i < sweep_row.size(); ++i)
-    s.sweep_log.push_back({sweep_row[i], sweep_island[i], n_scans[i], n_visited[i], bool(forced[i])});
+  const auto scan_row = state_array<Index>(d, "scan_row"), scan_island = state_array<Index>(d, "scan_island"),
+             n_scans = state_array<Index>(d, "scan_n_scans"), n_visited = state_array<Index>(d, "scan_n_rows");
+  const auto forced = state_array<bool>(d, "scan_forced");
+  for (std::size_t size : {scan_island.size(), n_scans.size(), n_visited.size(), forced.size()})
+    if (size != scan_row.size()) throw InvalidArgument("Engine.set_state: the arrays 'scan_*' differ in length");
+  for (std::size_t i = 0; i < scan_row.size(); ++i)
+    s.scan_log.push_back({scan_row[i], scan_island[i], n_scans[i], n_visited[i], bool(forced[i])});
   const Changing changing(e);
   e.set_state(s);
 }
@@ -422,10 +422,6 @@ void bind_engine(py::module_& m) {
         const Reading reading(e);
         return to_array(e.gate_inclusion(), {e.n_splits(), e.config().gate_dim});
       })
-      .def("expert_counts", [](const Engine& e) {
-        const Reading reading(e);
-        return to_array(e.expert_counts(), {e.config().n_experts});
-      })
       .def("particle", &particle, "i"_a = Index(-1))
       .def("draw", &draw, "particles"_a, "seeds"_a, "X"_a, "U"_a, "y"_a, "n_jobs"_a)
       .def("log_weight", [](const Engine& e) {
@@ -436,9 +432,9 @@ void bind_engine(py::module_& m) {
         const Reading reading(e);
         return to_array(e.log_share(), {e.config().n_islands});
       })
-      .def("sweep_log", [](const Engine& e) {
+      .def("scan_log", [](const Engine& e) {
         const Reading reading(e);
-        return log_dict(e.sweep_log());
+        return log_dict(e.scan_log());
       })
       .def("resampling_log", [](const Engine& e) {
         const Reading reading(e);

@@ -231,3 +231,19 @@ def test_draws_say_which_experts_are_open(two_regimes):
     np.testing.assert_allclose(counts / 4000, changing.n_experts_posterior(), atol=1e-3)
     fixed = hsmoe.HSMoERegressor(3, 8, 1, random_state=0).fit(X[:150], y[:150])
     assert "open" not in fixed.to_arviz()["posterior"]
+
+
+@pytest.mark.parametrize("gate", ["balanced", "comb", [[0, 3], [1, [2, 4]]]], ids=str)
+def test_mixtures_are_drawn_of_the_open_experts_alone(gate):
+    """The draws have as many experts as the posterior says, and their mean is the forecast."""
+    X, y = _stream(250, seed=3)
+    settings = {**ONE_ISLAND, "n_particles": 64, "random_state": 5, "gate": gate}
+    model = hsmoe.HSMoERegressor(ChangingExperts(5, change_rate=0.02), **settings).fit(X, y)
+    drawn = model.draw_mixtures(400, random_state=2)
+    share = np.bincount([one.n_experts for one in drawn], minlength=6)[1:] / 400
+    posterior = model.n_experts_posterior()
+    assert (share[[0, 4]] < 0.5).all() and (share > 0.05).sum() > 1  # several numbers are at stake
+    # Draws are of particles resampled to equal weight: their counts are within 1 of n * share.
+    assert np.abs(share - posterior).max() < 0.1
+    density = np.mean([np.exp(one.log_density(X[:60], y[:60])) for one in drawn], axis=0)
+    np.testing.assert_allclose(np.log(density), model.log_density(X[:60], y[:60]), atol=0.2)

@@ -276,3 +276,32 @@ def test_defaults_are_those_of_the_regressor(kind):
     assert list(own) == list(regressor)
     assert own.pop("expert") != regressor.pop("expert")
     assert own == regressor
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a"], "y has 1 values, but X has 160 rows"),
+        (["zzz"] * 160, "row 0 is 'zzz', which is none of the classes"),
+        (["low"] * 159 + [None], "y.*row 159"),
+    ],
+    ids=["one label", "unknown label", "missing label"],
+)
+def test_score_refuses_labels_by_name(fitted, stream, y, message):
+    with pytest.raises(ValueError, match=message):
+        fitted.score(stream[0], y)
+
+
+def test_score_of_a_column_of_labels(fitted, stream):
+    X, y = stream
+    share = (fitted.predict(X) == y).mean()
+    assert fitted.score(X, np.asarray(y)[:, None]) == fitted.score(X, y) == pytest.approx(share)
+
+
+def test_score_leaves_missing_labels_out(stream):
+    X, y = stream
+    model = small(missing="skip").fit(X, y)
+    gone = np.asarray(y, dtype=object).copy()
+    gone[::3] = None
+    kept = np.arange(len(y)) % 3 > 0
+    assert model.score(X, gone) == model.score(X[kept], np.asarray(y)[kept])

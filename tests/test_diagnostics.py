@@ -1,4 +1,4 @@
-"""Diagnostics of a run: the sweep log, what a forecast says of resampling and routing, PIT."""
+"""Diagnostics of a run: the scan log, what a forecast says of resampling and routing, PIT."""
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ def small(**changes):
     return HSMoERegressor(**{**defaults, **changes})
 
 
-# ---------------------------------------------------------------- sweep log
+# ---------------------------------------------------------------- scan log
 
 
-def test_every_resampling_is_followed_by_a_sweep(two_regimes):
+def test_every_resampling_is_followed_by_a_scan(two_regimes):
     model = small(n_islands=2, retain=25).fit(*two_regimes)
-    log, resampling = model.sweep_log_, model.resampling_log_
+    log, resampling = model.scan_log_, model.resampling_log_
     assert set(log) == {"row", "island", "n_scans", "n_rows", "forced"}
     assert log["forced"].dtype == bool
     after = ~log["forced"]
@@ -33,36 +33,36 @@ def test_every_resampling_is_followed_by_a_sweep(two_regimes):
     assert (np.diff(log["row"]) >= 0).all()
 
 
-def test_sweeps_that_are_due(two_regimes):
+def test_scans_that_are_due(two_regimes):
     """Without resampling, a scan each time that as many rows again as are retained have come."""
-    log = small(retain=30, ess_threshold=0.0).fit(*two_regimes).sweep_log_
+    log = small(retain=30, ess_threshold=0.0).fit(*two_regimes).scan_log_
     assert log["forced"].all()
     np.testing.assert_array_equal(np.diff(log["row"]), 30)
     np.testing.assert_array_equal(log["n_rows"][1:], 60)
 
 
-def test_plain_particle_learning_never_sweeps(two_regimes):
+def test_plain_particle_learning_never_scans(two_regimes):
     model = small(retain=0).fit(*two_regimes)
     assert len(model.resampling_log_["row"])
-    assert all(len(column) == 0 for column in model.sweep_log_.values())
+    assert all(len(column) == 0 for column in model.scan_log_.values())
 
 
 def test_the_log_is_kept(two_regimes):
     model = small(retain=20).fit(*two_regimes)
-    log = model.sweep_log_
+    log = model.scan_log_
     assert log["forced"].any()
     back = HSMoERegressor.from_bytes(model.to_bytes())
     for name, column in log.items():
-        np.testing.assert_array_equal(back.sweep_log_[name], column)
+        np.testing.assert_array_equal(back.scan_log_[name], column)
 
 
 def test_a_log_that_cannot_be(two_regimes):
     metadata, arrays = unpack(small().fit(*two_regimes).to_bytes())
     for name, wrong in {
-        "sweep_row": 160,
-        "sweep_island": 1,
-        "sweep_n_scans": 0,
-        "sweep_n_rows": -1,
+        "scan_row": 160,
+        "scan_island": 1,
+        "scan_n_scans": 0,
+        "scan_n_rows": -1,
         "resampling_row": -1,
         "resampling_unique": 113,  # seven times 16 at first
     }.items():
@@ -209,7 +209,7 @@ def test_plot_resampling(run, two_regimes, tmp_path):
     above, below = figure.axes
     drawn = sum(len(points.get_offsets()) for points in above.collections)
     assert drawn == len(model.resampling_log_["row"])
-    assert sum(len(p.get_offsets()) for p in below.collections) == len(model.sweep_log_["row"])
+    assert sum(len(p.get_offsets()) for p in below.collections) == len(model.scan_log_["row"])
     plotting.save_figure(figure, tmp_path / "log.png")
     plotting.plot_resampling(small(n_particles=1, retain=0).fit(*two_regimes))
 

@@ -565,3 +565,9 @@ def test_a_stuck_target_does_not_shut_the_experts_out():
     y[:50] = 2.5
     forecast = HSMoERegressor(n_particles=64, random_state=1).prequential(X, y, crps=False)
     assert np.sqrt(np.mean((forecast.mean - y)[2500:] ** 2)) < 0.5
+
+
+@pytest.mark.parametrize("probs", ["a", [0.5, None], [[0.5]], [0.5, 1.0], float("nan")], ids=repr)
+def test_probabilities_are_refused_by_name(fitted, two_regimes, probs):
+    with pytest.raises(ValueError, match=r"probs is .*; it must be probabilities between 0 and 1"):
+        fitted.predict_quantiles(two_regimes[0][:3], probs)

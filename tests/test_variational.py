@@ -75,7 +75,7 @@ def test_the_engine_is_the_twin(form, n_experts, gate):
     found = e.prequential(design(X), design(X), y, 1, False)["log_density"]
     wanted = [twin.learn(x, t) for x, t in zip(design(X), y, strict=True)]
     np.testing.assert_allclose(found, wanted, atol=2e-5)
-    assert len(e.sweep_log()["row"]) == 4
+    assert len(e.scan_log()["row"]) == 4
     report = e.particle(0)
     np.testing.assert_allclose(
         report["phi"],

@@ -73,9 +73,6 @@ void hsmoe_polya_gamma_fill(const hsmoe_bitgen* source, const double* h, size_t 
 
 double hsmoe_polya_gamma_log_pdf(double x, double h, double z) { return hsmoe::polya_gamma_log_pdf(x, h, z); }
 double hsmoe_polya_gamma_log_cdf(double x, double h, double z) { return hsmoe::polya_gamma_log_cdf(x, h, z); }
-double hsmoe_polya_gamma_log_survival(double x, double h, double z) {
-  return hsmoe::polya_gamma_log_survival(x, h, z);
-}
 
 const hsmoe_random_api* hsmoe_random_functions(void) {
   static const hsmoe_random_api api = {hsmoe_polya_gamma, hsmoe_polya_gamma_fill, hsmoe_polya_gamma_log_pdf,

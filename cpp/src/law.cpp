@@ -37,19 +37,6 @@ struct LawOf {
 
 }  // namespace
 
-std::size_t draw_component(const ComponentView& m, Stream<1>& rng) {
-  const double u = uniform<1>(rng, Mask<1>::all_true())[0];
-  double total = 0;
-  std::size_t last = 0;
-  for (std::size_t i = 0; i < m.size; ++i) {
-    if (!(m.weight[i] > 0)) continue;
-    last = i;
-    total += m.weight[i];
-    if (u < total) break;
-  }
-  return last;  // also where rounding left the total below u
-}
-
 void check_probabilities(const double* probs, int n) {
   for (int i = 0; i < n; ++i)
     if (!(probs[i] >= 0 && probs[i] <= 1)) detail::invalid("quantiles", "probs", probs[i], "between 0 and 1");

@@ -81,7 +81,7 @@ class ClassLaw final : public PredictiveLaw {
     return sum;
   }
   double sample(const ComponentView& m, Stream<1>& rng) const override {
-    const std::size_t i = draw_component(m, rng);
+    const std::size_t i = draw_component(m.weight, m.size, rng);
     double left = uniform<1>(rng, Mask<1>::all_true())[0];
     int c = 0;
     while (c + 1 < C_ && (left -= m[c][i]) >= 0) ++c;
@@ -182,7 +182,7 @@ class CountLaw : public PredictiveLaw {
     return sum;
   }
   double sample(const ComponentView& m, Stream<1>& rng) const override {
-    const std::size_t i = draw_component(m, rng);
+    const std::size_t i = draw_component(m.weight, m.size, rng);
     const double u = uniform<1>(rng, Mask<1>::all_true())[0];
     if (component_cdf(m, i, 0, false) >= u) return 0;
     double low = 0, high = 1;

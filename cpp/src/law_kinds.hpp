@@ -11,8 +11,6 @@ std::unique_ptr<PredictiveLaw> make_class_law(int n_classes);
 std::unique_ptr<PredictiveLaw> make_binomial_law(double n_trials);
 std::unique_ptr<PredictiveLaw> make_negative_binomial_law();
 
-/// A component by its weight.
-std::size_t draw_component(const ComponentView& mixture, Stream<1>& rng);
 /// Throws InvalidArgument unless all lie in [0, 1].
 void check_probabilities(const double* probs, int n);
 

@@ -96,18 +96,22 @@ double mixture_cdf(const MixtureView& m, double y) {
   return std::min(1.0, std::max(0.0, sum_lanes(left) + (sum_lanes(weight) - sum_lanes(right))));
 }
 
-double mixture_sample(const MixtureView& m, Stream<1>& rng) {
-  const Mask<1> on = Mask<1>::all_true();
-  const double u = uniform<1>(rng, on)[0];
+std::size_t draw_component(const double* weight, std::size_t size, Stream<1>& rng) {
+  const double u = uniform<1>(rng, Mask<1>::all_true())[0];
   double total = 0;
-  std::size_t k = 0, last = 0;
-  for (std::size_t i = 0; i < m.size; ++i) {
-    if (!(m.weight[i] > 0)) continue;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (!(weight[i] > 0)) continue;
     last = i;
-    total += m.weight[i];
+    total += weight[i];
     if (u < total) break;
   }
-  k = last;  // also where rounding left the total below u
+  return last;  // also where rounding left the total below u
+}
+
+double mixture_sample(const MixtureView& m, Stream<1>& rng) {
+  const Mask<1> on = Mask<1>::all_true();
+  const std::size_t k = draw_component(m.weight, m.size, rng);
   const double z = normal<1>(rng, on)[0];
   if (!(m.df[k] < student_t_detail::max_df)) return m.loc[k] + m.scale[k] * z;
   const double half = 0.5 * m.df[k], chi = gamma<1>(rng, on, Lane<1>(half))[0] / half;

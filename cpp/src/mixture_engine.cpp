@@ -110,16 +110,6 @@ std::vector<double> MixtureEngine::gate_inclusion() const {
   return mean;
 }
 
-std::vector<double> MixtureEngine::expert_counts() const {
-  const std::vector<double> w = pooled_weights();
-  std::vector<double> mean(std::size_t(config_.n_experts), 0.0);
-  for (Index i = 0; i < Index(w.size()); ++i) {
-    const ParticleReport r = particle(i);
-    for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += w[i] * r.counts[k];
-  }
-  return mean;
-}
-
 std::vector<double> MixtureEngine::ess() const {
   const std::vector<double>& weight = log_weight();
   std::vector<double> out(n_islands(), 0.0), w(n_particles(), 0.0);

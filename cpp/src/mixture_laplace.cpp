@@ -161,7 +161,7 @@ class LaplaceLaw final : public PredictiveLaw {
   }
 
   double sample(const ComponentView& m, Stream<1>& rng) const override {
-    const std::size_t i = draw_component(m, rng);
+    const std::size_t i = draw_component(m.weight, m.size, rng);
     const double u = uniform<1>(rng, Mask<1>::all_true())[0];
     return m[0][i] + m[1][i] * (u < 0.5 ? std::log(2 * u) : -std::log(2 * (1 - u)));
   }

@@ -38,7 +38,9 @@ VariationalEngine::VariationalEngine(const EngineConfig& config, std::unique_ptr
       posterior_{{}, {}, {}, 0.0, {}, RowBuffer(config.expert_dim, config.gate_dim)},
       log_weight_(std::size_t(config.n_islands), 0.0) {
   const Index R = n_islands();
-  if (Index(seeds.size()) != R * 2 * 4) throw InvalidArgument("Engine: seeds must hold (n_islands * (n_particles + 1), 4) words");
+  if (Index(seeds.size()) != R * 2 * 4)
+    throw InvalidArgument("Engine: seeds has " + std::to_string(seeds.size()) + " words; it must have " + std::to_string(R * 2 * 4) +
+                          ": 4 for each island and 4 for its approximation");
   posterior_.member_log_evidence.assign(std::size_t(R), 0.0);
   posterior_.log_share.assign(std::size_t(R), -std::log(double(R)));
   std::copy_n(seeds.begin() + 4, 4, posterior_.island_stream);
@@ -146,7 +148,7 @@ void VariationalEngine::scan(Member& m, Index island, const ScanRows& rows, Inde
          *frozen = gate_sums + sums();
   const double rate = config_.forgetting.empty() ? 1.0 : config_.forgetting[std::size_t(island)];
   if (freezes() && rate < 1.0) {
-    const double decay = std::pow(rate, double(n_rows_ - posterior_.swept_at));
+    const double decay = std::pow(rate, double(n_rows_ - posterior_.rows_at_scan));
     for (Index i = 0; i < sums(); ++i) frozen[i] *= decay;
   }
   s.omega.resize(std::size_t(n * L));
@@ -208,7 +210,7 @@ void VariationalEngine::learn(const Rows& rows, int n_jobs, const LearnPath& pat
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Posterior> undo;
   const Index n_rows_before = n_rows_;
-  const std::size_t n_sweeps_before = sweep_log_.size();
+  const std::size_t n_scans_before = scan_log_.size();
   if (rows.n > 1) undo = std::make_unique<Posterior>(posterior_);
   std::vector<double> growth(static_cast<std::size_t>(R));
   auto last_poll = std::chrono::steady_clock::now();
@@ -253,9 +255,9 @@ void VariationalEngine::learn(const Rows& rows, int n_jobs, const LearnPath& pat
         pool.run(R, [&](Index begin, Index end, int) {
           for (Index r = begin; r < end; ++r) scan(posterior_.members[r], r, retained, n_scans, freeze, flights[r].scratch);
         });
-        for (Index r = 0; r < R; ++r) sweep_log_.push_back({n_rows_ - 1, r, n_scans, n_scans * n, true});
+        for (Index r = 0; r < R; ++r) scan_log_.push_back({n_rows_ - 1, r, n_scans, n_scans * n, true});
         posterior_.frozen_until += freeze;
-        posterior_.swept_at = n_rows_;
+        posterior_.rows_at_scan = n_rows_;
         posterior_.buffer.drop_before(posterior_.frozen_until);
       } else if (refresh_due(n_rows_)) {
         pool.run(R, [&](Index begin, Index end, int) {
@@ -274,7 +276,7 @@ void VariationalEngine::learn(const Rows& rows, int n_jobs, const LearnPath& pat
     if (undo) {
       posterior_ = std::move(*undo);
       n_rows_ = n_rows_before;
-      sweep_log_.resize(n_sweeps_before);
+      scan_log_.resize(n_scans_before);
     }
     throw;
   }
@@ -295,12 +297,12 @@ EngineState VariationalEngine::state() const {
   s.island_log_evidence = p.member_log_evidence;
   s.log_share = p.log_share;
   s.log_evidence = p.log_evidence;
-  s.sweep_log = sweep_log_;
+  s.scan_log = scan_log_;
   s.first_retained = p.buffer.first();
   s.retained_xy = p.buffer.all_xy();
   s.retained_u = p.buffer.all_u();
   s.frozen_until.assign(std::size_t(R), p.frozen_until);
-  s.swept_at.assign(std::size_t(R), p.swept_at);
+  s.rows_at_scan.assign(std::size_t(R), p.rows_at_scan);
   return s;
 }
 
@@ -337,15 +339,15 @@ void VariationalEngine::set_state(const EngineState& s) {
   require(config_.retain != 0 ? n == s.n_rows - s.first_retained : n == 0, "retained_xy", "does not end with the last row");
   require(Index(s.responsibility.size()) == R * n * K, "responsibility", "has the wrong size");
   for (double v : s.responsibility) require(v >= 0 && v <= 1 + 1e-9, "responsibility", "holds what is no probability");
-  require(Index(s.frozen_until.size()) == R && Index(s.swept_at.size()) == R, "frozen_until", "has the wrong size");
+  require(Index(s.frozen_until.size()) == R && Index(s.rows_at_scan.size()) == R, "frozen_until", "has the wrong size");
   for (Index r = 0; r < R; ++r) {
     require(s.frozen_until[r] == (config_.retain != 0 ? s.first_retained : 0) && (freezes() || s.frozen_until[r] == 0), "frozen_until",
             "is not where the retained rows begin");
-    require(s.swept_at[r] == s.swept_at[0] && s.swept_at[r] >= 0 && s.swept_at[r] <= s.n_rows, "swept_at", "lies outside the stream");
+    require(s.rows_at_scan[r] == s.rows_at_scan[0] && s.rows_at_scan[r] >= 0 && s.rows_at_scan[r] <= s.n_rows, "rows_at_scan", "lies outside the stream");
   }
   require(s.resampling_log.empty(), "resampling_*", "hold what cannot have happened");
-  for (const SweepEvent& e : s.sweep_log)
-    require(e.row >= 0 && e.row < s.n_rows && e.island >= 0 && e.island < R && e.n_scans >= 1 && e.n_rows >= 0, "sweep_*",
+  for (const ScanEvent& e : s.scan_log)
+    require(e.row >= 0 && e.row < s.n_rows && e.island >= 0 && e.island < R && e.n_scans >= 1 && e.n_rows >= 0, "scan_*",
             "hold what cannot have happened");
   Posterior p = posterior_;
   for (Index r = 0; r < R; ++r) {
@@ -363,9 +365,9 @@ void VariationalEngine::set_state(const EngineState& s) {
   p.log_evidence = s.log_evidence;
   p.buffer.assign(s.first_retained, s.retained_xy, s.retained_u);
   p.frozen_until = s.frozen_until[0];
-  p.swept_at = s.swept_at[0];
+  p.rows_at_scan = s.rows_at_scan[0];
   posterior_ = std::move(p);
-  sweep_log_ = s.sweep_log;
+  scan_log_ = s.scan_log;
   n_rows_ = s.n_rows;
 }
 

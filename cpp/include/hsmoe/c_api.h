@@ -27,7 +27,6 @@ void hsmoe_polya_gamma_fill(const hsmoe_bitgen* source, const double* h, size_t 
 
 double hsmoe_polya_gamma_log_pdf(double x, double h, double z);
 double hsmoe_polya_gamma_log_cdf(double x, double h, double z);
-double hsmoe_polya_gamma_log_survival(double x, double h, double z);
 
 /// The functions above as compiled for one SIMD level: what a core module hands to hsmoe.random.
 typedef struct {

@@ -38,9 +38,6 @@ template <class T>
 void check_at_least(const char* function, const char* name, T value, T bound) {
   if (!(value >= bound)) detail::invalid(function, name, value, ("at least " + std::to_string(bound)).c_str());
 }
-inline void check_finite(const char* function, const char* name, double value) {
-  if (!std::isfinite(value)) detail::invalid(function, name, value, "finite");
-}
 inline void check_between(const char* function, const char* name, double value, double low, double high) {
   if (!(value >= low && value <= high))
     detail::invalid(function, name, value,

@@ -13,7 +13,7 @@ struct Row {
   double at = 0.0;   // which row of the stream it is
 };
 
-/// At most `most` consecutive rows of the buffer, which sweeps visit together.
+/// At most `most` consecutive rows of the buffer, which scans visit together.
 struct RowBlock {
   static constexpr int most = 32;
   int n;

@@ -30,7 +30,7 @@ struct EngineConfig {
   ExpertOptions expert;
   double ess_threshold = 0.5;
   PhiKernel phi_kernel = PhiKernel::sweep;
-  Index retain = 0;         // rows that sweeps may revise; 0: none (plain particle learning); -1: all
+  Index retain = 0;         // rows that scans may revise; 0: none (plain particle learning); -1: all
   int n_scans = 1;          // Gibbs scans at a rejuvenation, at least
   Index scan_rows = 0;      // and as many more as visit this many rows: thorough while rows are few
   Index exchange_rows = 0;  // rows that proposals to exchange experts visit, a particle and rejuvenation
@@ -80,7 +80,7 @@ struct ResamplingEvent {
 };
 
 /// The scans of one island after a row.
-struct SweepEvent {
+struct ScanEvent {
   Index row, island;
   Index n_scans, n_rows;  // rows visited: scans times retained rows
   bool forced;            // for the retained rows were many, not because the island resampled
@@ -96,11 +96,11 @@ struct EngineState {
   double log_evidence = 0.0;
   std::vector<std::uint64_t> streams;       // (islands, particles + 1, 4); the last of an island is its own
   std::vector<ResamplingEvent> resampling_log;
-  std::vector<SweepEvent> sweep_log;
+  std::vector<ScanEvent> scan_log;
   Index first_retained = 0;                             // stream index of the first row below
   std::vector<double> retained_xy, retained_u;          // (n, expert_dim + 1), (n, gate_dim)
   std::vector<double> responsibility;                   // (islands, n, K) of mean field; else empty
-  std::vector<Index> frozen_until, swept_at;            // (islands)
+  std::vector<Index> frozen_until, rows_at_scan;            // (islands)
 };
 
 struct ParticleReport {
@@ -169,7 +169,6 @@ class Engine {
   // Reports.
   virtual std::vector<double> n_experts_posterior() const = 0;  // probabilities of 1, 2, ... experts open at the next row
   virtual std::vector<double> gate_inclusion() const = 0;
-  virtual std::vector<double> expert_counts() const = 0;
   virtual ParticleReport particle(Index i) const = 0;  // -1: the heaviest
   /// The parameters of the particles (numbered over all islands), those they integrate out drawn by one
   /// stream of 4 words a draw; and the terms of their mixtures at the rows.
@@ -181,7 +180,7 @@ class Engine {
   virtual const std::vector<double>& island_log_evidence() const = 0;
   virtual std::vector<double> ess() const = 0;
   virtual const std::vector<ResamplingEvent>& resampling_log() const = 0;
-  virtual const std::vector<SweepEvent>& sweep_log() const = 0;
+  virtual const std::vector<ScanEvent>& scan_log() const = 0;
   virtual Index n_rows() const = 0;
   virtual Index n_particles() const = 0;  // of an island, now
   virtual Index n_bytes() const = 0;

@@ -52,7 +52,7 @@ std::unique_ptr<Gate<W>> make_gate(const EngineConfig& c) {
   NodeTree tree(c.nodes, c.leaves);
   double doubles = 0;
   for (int l = 0; l < tree.n_nodes(); ++l) doubles += 0.5 * std::pow(double(tree.node(l).n_children()) * c.gate_dim, 2);
-  if (c.retain > 0 && (doubles > 1e9 || c.n_islands * c.n_particles * doubles * 8 > 0.9 * physical_memory()))
+  if (c.retain > 0 && (doubles > 1e9 || double(c.n_islands) * c.first_particles() * doubles * 8 > 0.9 * physical_memory()))
     throw InvalidArgument("Engine: a gate node of many children over " + std::to_string(c.gate_dim) +
                           " columns remembers too much of the rows that are no longer retained: choose fewer experts, "
                           "particles or gate_features, or retain all rows");

@@ -31,7 +31,6 @@ class MixtureEngine : public Engine {
 
   std::vector<double> n_experts_posterior() const override;
   std::vector<double> gate_inclusion() const override;
-  std::vector<double> expert_counts() const override;
   std::vector<double> ess() const override;
   int n_classes() const override { return law_->n_classes(); }
   const EngineConfig& config() const override { return config_; }

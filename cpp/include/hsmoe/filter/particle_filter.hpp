@@ -71,7 +71,7 @@ class ParticleFilter final : public MixtureEngine {
   double log_evidence() const override { return population_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return population_.island_log_evidence; }
   const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
-  const std::vector<SweepEvent>& sweep_log() const override { return sweep_log_; }
+  const std::vector<ScanEvent>& scan_log() const override { return scan_log_; }
   Index n_rows() const override { return n_rows_; }
   Index n_particles() const override { return population_.store.particles(); }
   Index n_bytes() const override;
@@ -92,7 +92,7 @@ class ParticleFilter final : public MixtureEngine {
     double log_evidence = 0.0;                     // of the pooled forecasts
     RowBuffer buffer;
     std::vector<Index> frozen_until;  // by island: rows before are in the frozen sums
-    std::vector<Index> swept_at;      // by island: row of the last scan
+    std::vector<Index> rows_at_scan;      // by island: rows there were at the last scan
   };
   // Of the row in flight, made by weigh, read by propagate.
   struct InFlight {
@@ -122,8 +122,8 @@ class ParticleFilter final : public MixtureEngine {
   void reweight_islands(Index row_in_call, std::vector<double>& growth);
   Index resample_islands(ThreadPool& pool);
   void part_ways();
-  void plan_sweeps();
-  void finish_sweeps();
+  void plan_scans();
+  void finish_scans();
   double turn(Index block) const;
   void rearrange_experts(bool exchanging, bool relocating, bool swapping, double* state, Index n, Stream<W>& rng, Mask<W> mask,
                          Lane<W>* g, Lane<W>* memo, Lane<W>* work, Scratch& scratch) const;
@@ -135,7 +135,7 @@ class ParticleFilter final : public MixtureEngine {
   bool full(Index island, Index n) const;
   Index freeze_before(Index island, Index n) const;
   bool any_frozen() const;
-  bool sweep_due(Index island) const;
+  bool scan_due(Index island) const;
   Index scans_over(Index begin, Index end) const;
   int memo_rows() const { return config_.retain ? RowBlock::most : 1; }
   Index memo_offset() const { return config_.n_experts; }
@@ -146,12 +146,12 @@ class ParticleFilter final : public MixtureEngine {
   Population population_;
   Index n_rows_ = 0;
   std::vector<ResamplingEvent> resampling_log_;
-  std::vector<SweepEvent> sweep_log_;
+  std::vector<ScanEvent> scan_log_;
 
   Index memory_lanes_;
   InFlight in_flight_;
   std::vector<char> resampled_;             // islands that resampled on this row
-  std::vector<char> sweep_;                 // islands to scan after this row
+  std::vector<char> scanning_;              // islands to scan after this row
 };
 
 }  // namespace hsmoe

@@ -17,7 +17,8 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
       in_flight_(in_flight(config.first_particles())) {
   const Index N = n_particles(), R = n_islands();
   if (Index(seeds.size()) != R * (N + 1) * 4)
-    throw InvalidArgument("Engine: seeds must hold (n_islands * (n_particles + 1), 4) words");
+    throw InvalidArgument("Engine: seeds has " + std::to_string(seeds.size()) + " words; it must have " +
+                          std::to_string(R * (N + 1) * 4) + ": 4 for each island and each of the particles it begins with");
   Population& p = population_;
   p.streams.assign(std::size_t(p.store.n_blocks() * 4 * W), 1);
   p.island_streams.resize(std::size_t(R) * 4);
@@ -25,7 +26,7 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
   p.island_log_evidence.assign(std::size_t(R), 0.0);
   p.log_share.assign(std::size_t(R), -std::log(double(R)));
   resampled_.assign(std::size_t(R), 0);
-  sweep_.assign(std::size_t(R), 0);
+  scanning_.assign(std::size_t(R), 0);
   for (Index r = 0; r < R; ++r) {
     const std::uint64_t* island = seeds.data() + r * (N + 1) * 4;
     for (Index i = 0; i < N; ++i)
@@ -224,7 +225,7 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Population> undo;
   const Index n_rows_before = n_rows_, n_events_before = Index(resampling_log_.size()),
-              n_sweeps_before = Index(sweep_log_.size());
+              n_scans_before = Index(scan_log_.size());
   if (rows.n > 1) undo = std::make_unique<Population>(population_);
   try {
     const bool early = n_rows_ < config_.early_rows;
@@ -238,7 +239,7 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
       population_ = std::move(*undo);
       n_rows_ = n_rows_before;
       resampling_log_.resize(std::size_t(n_events_before));
-      sweep_log_.resize(std::size_t(n_sweeps_before));
+      scan_log_.resize(std::size_t(n_scans_before));
     }
     throw;
   }
@@ -274,7 +275,7 @@ void ParticleFilter<W>::learn_run(const Rows& rows, Index first, Index last, Thr
     const Index resampled = resample_islands(pool);
     if (path.resampled) path.resampled[i] = resampled;
     part_ways();
-    plan_sweeps();
+    plan_scans();
     if (config_.retain != 0) population_.buffer.push(row.x, row.u, row.y);
     const bool more = i + 1 < last;
     if (batch && (slot + 1 == batch->slots() || !more)) batch->flush(i - slot, slot + 1, *forecast, pool);
@@ -290,7 +291,7 @@ void ParticleFilter<W>::learn_run(const Rows& rows, Index first, Index last, Thr
     });
     row = next;
     ++n_rows_;
-    finish_sweeps();
+    finish_scans();
     if (poll && rows.n > 1) {
       const auto now = std::chrono::steady_clock::now();
       if (!more || now - last_poll > std::chrono::milliseconds(20)) {

@@ -33,7 +33,7 @@ void ParticleFilter<W>::part_ways() {
   const Index R = n_islands(), N = n_particles();
   if (R == 1 || config_.pool_memory == 1.0 || any_frozen()) return;
   bool freezing = false;
-  for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r, n_rows_ + 1) > 0 && sweep_due(r));
+  for (Index r = 0; r < R; ++r) freezing = freezing || (freeze_before(r, n_rows_ + 1) > 0 && scan_due(r));
   if (!freezing) return;
   Population& p = population_;
   std::vector<double> share(R);
@@ -50,7 +50,7 @@ void ParticleFilter<W>::part_ways() {
     std::copy_n(p.log_weight.begin() + from * N, N, p.log_weight.begin() + to * N);
     std::copy_n(weights_of(from), N, weights_of(to));
     p.island_log_evidence[to] = p.island_log_evidence[from];
-    p.swept_at[to] = p.swept_at[from];
+    p.rows_at_scan[to] = p.rows_at_scan[from];
     resampled_[to] = resampled_[from];
   });
   std::fill(p.log_share.begin(), p.log_share.end(), -std::log(double(R)));
@@ -58,14 +58,14 @@ void ParticleFilter<W>::part_ways() {
 
 /// Whether an island is scanned after the row in flight.
 template <int W>
-bool ParticleFilter<W>::sweep_due(Index island) const {
+bool ParticleFilter<W>::scan_due(Index island) const {
   return config_.retain != 0 && (resampled_[island] || full(island, n_rows_ + 1));
 }
 
 /// After resampling, before the row in flight is learned: which islands are scanned after it.
 template <int W>
-void ParticleFilter<W>::plan_sweeps() {
-  for (Index r = 0; r < n_islands(); ++r) sweep_[r] = char(sweep_due(r));
+void ParticleFilter<W>::plan_scans() {
+  for (Index r = 0; r < n_islands(); ++r) scanning_[r] = char(scan_due(r));
 }
 
 /// Scans of the retained rows begin ... end-1: while the stream is young, and only then, as many as visit
@@ -124,25 +124,25 @@ void ParticleFilter<W>::rearrange_experts(bool exchanging, bool relocating, bool
 
 /// After all blocks were scanned.
 template <int W>
-void ParticleFilter<W>::finish_sweeps() {
-  bool any_sweep = false;
+void ParticleFilter<W>::finish_scans() {
+  bool any_scan = false;
   for (Index r = 0; r < n_islands(); ++r) {
-    if (!sweep_[r]) continue;
-    any_sweep = true;
+    if (!scanning_[r]) continue;
+    any_scan = true;
     const Index begin = population_.frozen_until[r], end = population_.buffer.end(), n_scans = scans_over(begin, end);
-    sweep_log_.push_back({n_rows_ - 1, r, n_scans, n_scans * (end - begin), !resampled_[r]});
+    scan_log_.push_back({n_rows_ - 1, r, n_scans, n_scans * (end - begin), !resampled_[r]});
     population_.frozen_until[r] = freeze_before(r, n_rows_);
-    population_.swept_at[r] = n_rows_;
-    sweep_[r] = 0;
+    population_.rows_at_scan[r] = n_rows_;
+    scanning_[r] = 0;
   }
-  if (any_sweep)
+  if (any_scan)
     population_.buffer.drop_before(*std::min_element(population_.frozen_until.begin(), population_.frozen_until.end()));
 }
 
 template <int W>
 void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   const Index island = block / population_.store.blocks_per_island();
-  if (!sweep_[island] && !resampled_[island]) return;
+  if (!scanning_[island] && !resampled_[island]) return;
   const int K = config_.n_experts;
   Lane<W>* lanes = reinterpret_cast<Lane<W>*>(scratch.lanes.data());
   Lane<W>*log_f = lanes, *g = lanes + K, *mass = lanes + 2 * K, *memo = lanes + 4 * K,
@@ -154,7 +154,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   std::uint64_t* stream = population_.streams.data() + block * 4 * W;
   Stream<W> rng = Stream<W>::load(stream);
 
-  if (!sweep_[island]) {  // nothing retained: what is drawn given the statistics alone
+  if (!scanning_[island]) {  // nothing retained: what is drawn given the statistics alone
     expert_->renew(state, rng, mask, work);
     gate_->renew(gate_state, config_.phi_kernel, rng, mask, work);
     rng.store(stream);
@@ -165,7 +165,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
   double* frozen_gate = freezes() ? frozen_expert + W * Index(expert_->sum_fields()) : nullptr;
   const double forgetting = config_.forgetting.empty() ? 1.0 : config_.forgetting[std::size_t(island)];
   if (freezes() && forgetting < 1.0) {
-    const double decay = std::pow(forgetting, double(n_rows_ + 1 - population_.swept_at[island]));
+    const double decay = std::pow(forgetting, double(n_rows_ + 1 - population_.rows_at_scan[island]));
     expert_->fade(frozen_expert, decay);
     for (Index f = 0; f < W * Index(gate_->sum_fields()); ++f) frozen_gate[f] *= decay;
   }

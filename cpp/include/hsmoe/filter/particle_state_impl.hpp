@@ -26,12 +26,12 @@ EngineState ParticleFilter<W>::state() const {
   s.log_share = population_.log_share;
   s.log_evidence = population_.log_evidence;
   s.resampling_log = resampling_log_;
-  s.sweep_log = sweep_log_;
+  s.scan_log = scan_log_;
   s.first_retained = population_.buffer.first();
   s.retained_xy = population_.buffer.all_xy();
   s.retained_u = population_.buffer.all_u();
   s.frozen_until = population_.frozen_until;
-  s.swept_at = population_.swept_at;
+  s.rows_at_scan = population_.rows_at_scan;
   return s;
 }
 
@@ -67,7 +67,7 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
     require(!law_->refusal(s.retained_xy[i * width + width - 1]), "retained_xy", "holds a target that the experts cannot have");
   for (double v : s.retained_u) require(std::isfinite(v), "retained_u", "holds a value that is not finite");
   require(Index(s.frozen_until.size()) == R, "frozen_until", "has the wrong size");
-  require(Index(s.swept_at.size()) == R, "swept_at", "has the wrong size");
+  require(Index(s.rows_at_scan.size()) == R, "rows_at_scan", "has the wrong size");
   require(s.first_retained >= 0 && s.first_retained <= s.n_rows, "first_retained", "lies outside the stream");
   require(config_.retain != 0 ? n_retained == s.n_rows - s.first_retained : n_retained == 0, "retained_xy",
           "does not end with the last row");
@@ -75,13 +75,13 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
     require(config_.retain == 0 || (s.frozen_until[r] >= s.first_retained && s.frozen_until[r] <= s.n_rows), "frozen_until",
             "lies outside the retained rows");
     require(freezes() || s.frozen_until[r] == 0, "frozen_until", "must be 0 where nothing is frozen");
-    require(s.swept_at[r] >= 0 && s.swept_at[r] <= s.n_rows, "swept_at", "lies outside the stream");
+    require(s.rows_at_scan[r] >= 0 && s.rows_at_scan[r] <= s.n_rows, "rows_at_scan", "lies outside the stream");
   }
   auto happened = [&](Index row, Index island) { return row >= 0 && row < s.n_rows && island >= 0 && island < R; };
   for (const ResamplingEvent& e : s.resampling_log)
     require(happened(e.row, e.island) && e.unique >= 1 && e.unique <= config_.particles_after(e.row), "resampling_*", "hold what cannot have happened");
-  for (const SweepEvent& e : s.sweep_log)
-    require(happened(e.row, e.island) && e.n_scans >= 1 && e.n_rows >= 0, "sweep_*", "hold what cannot have happened");
+  for (const ScanEvent& e : s.scan_log)
+    require(happened(e.row, e.island) && e.n_scans >= 1 && e.n_rows >= 0, "scan_*", "hold what cannot have happened");
   Population p = population_;
   InFlight row = in_flight(N);
   p.store = empty_store(N);
@@ -115,11 +115,11 @@ void ParticleFilter<W>::set_state(const EngineState& s) {
   p.log_evidence = s.log_evidence;
   p.buffer.assign(s.first_retained, s.retained_xy, s.retained_u);
   p.frozen_until = s.frozen_until;
-  p.swept_at = s.swept_at;
+  p.rows_at_scan = s.rows_at_scan;
   population_ = std::move(p);
   in_flight_ = std::move(row);
   resampling_log_ = s.resampling_log;
-  sweep_log_ = s.sweep_log;
+  scan_log_ = s.scan_log;
   n_rows_ = s.n_rows;
 }
 

@@ -1,4 +1,4 @@
-// The rows that sweeps may still revise, shared by all particles: rows first() ... end()-1 of the stream.
+// The rows that scans may still revise, shared by all particles: rows first() ... end()-1 of the stream.
 #pragma once
 
 #include <vector>

@@ -170,7 +170,7 @@ class IdleWorkers {
   std::vector<std::unique_ptr<Workers>> waiting_;
 };
 
-/// Workers for one call.  At most one thread a processor; how the work is divided never shows in a result.
+/// Workers for one call.  At most one thread a processor, or four if asked for on a smaller machine; how the work is divided never shows in a result.
 class ThreadPool {
  public:
   explicit ThreadPool(int n_threads) {

@@ -18,8 +18,6 @@ struct MixtureView {
   const double *weight, *loc, *scale, *df;
 };
 
-/// Scratch memory of the functions below, one a thread.  It grows to the largest mixture seen and is then
-/// reused without allocation.
 /// Whether every component with weight has a finite location and a finite positive scale.
 inline bool well_placed(const MixtureView& m) {
   for (std::size_t i = 0; i < m.size; ++i)
@@ -27,6 +25,8 @@ inline bool well_placed(const MixtureView& m) {
   return true;
 }
 
+/// Scratch memory of the functions below, one a thread.  It grows to the largest mixture seen and is then
+/// reused without allocation.
 class MixtureWorkspace {
  public:
   MixtureWorkspace();
@@ -62,5 +62,7 @@ double mixture_crps(const MixtureView& mixture, double y, MixtureWorkspace& work
 
 /// One draw: a uniform for the component, then a normal and (df finite) a gamma variate.
 double mixture_sample(const MixtureView& mixture, Stream<1>& rng);
+/// The number of a component by its weight.
+std::size_t draw_component(const double* weight, std::size_t size, Stream<1>& rng);
 
 }  // namespace hsmoe

@@ -43,7 +43,7 @@ class VariationalEngine final : public MixtureEngine {
   double log_evidence() const override { return posterior_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return posterior_.member_log_evidence; }
   const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
-  const std::vector<SweepEvent>& sweep_log() const override { return sweep_log_; }
+  const std::vector<ScanEvent>& scan_log() const override { return scan_log_; }
   Index n_rows() const override { return n_rows_; }
   Index n_particles() const override { return 1; }  // members of an island
   Index n_bytes() const override;
@@ -65,7 +65,7 @@ class VariationalEngine final : public MixtureEngine {
     double log_evidence = 0.0;
     std::uint64_t island_stream[4];  // of resampling members
     RowBuffer buffer;
-    Index frozen_until = 0, swept_at = 0;
+    Index frozen_until = 0, rows_at_scan = 0;
   };
   // The retained rows as scans take them.
   struct ScanRows {
@@ -109,7 +109,7 @@ class VariationalEngine final : public MixtureEngine {
   Index n_rows_ = 0;
   std::vector<double> log_weight_;  // zeros: a member an island
   std::vector<ResamplingEvent> resampling_log_;
-  std::vector<SweepEvent> sweep_log_;
+  std::vector<ScanEvent> scan_log_;
 };
 
 }  // namespace hsmoe::variational

@@ -120,6 +120,59 @@ std::vector<double> MixtureEngine::ess() const {
   return out;
 }
 
+void MixtureEngine::require_state(bool ok, const char* array, const char* what) {
+  if (!ok) throw InvalidArgument(std::string("Engine.set_state: array '") + array + "' " + what);
+}
+
+void MixtureEngine::check_state(const EngineState& s, Index N, Index fields) const {
+  const auto require = require_state;
+  const auto finite = [&](const std::vector<double>& values, const char* array) {
+    for (double v : values) require(std::isfinite(v), array, "holds a value that is not finite");
+  };
+  const Index R = n_islands();
+  require(s.n_rows >= 0, "n_rows", "is negative");
+  require(Index(s.particles.size()) == R * N * fields, "particles", "has the wrong size");
+  finite(s.particles, "particles");
+  require(Index(s.streams.size()) == R * (N + 1) * 4, "streams", "has the wrong size");
+  for (Index i = 0; i < R * (N + 1); ++i) {
+    const std::uint64_t* w = s.streams.data() + i * 4;
+    require((w[0] | w[1] | w[2] | w[3]) != 0, "streams", "holds a stream of zeros");
+  }
+  require(Index(s.log_weight.size()) == R * N, "log_weight", "has the wrong size");
+  for (Index r = 0; r < R; ++r)
+    require(std::abs(log_sum_exp(s.log_weight.data() + r * N, N)) < 1e-6, "log_weight", "is not normalised");
+  require(Index(s.island_log_evidence.size()) == R, "island_log_evidence", "has the wrong size");
+  finite(s.island_log_evidence, "island_log_evidence");
+  require(Index(s.log_share.size()) == R && std::abs(log_sum_exp(s.log_share.data(), R)) < 1e-6, "log_share",
+          "is not the logarithm of shares that sum to one");
+  require(std::isfinite(s.log_evidence), "log_evidence", "is not finite");
+
+  const Index width = config_.expert_dim + 1, n_retained = Index(s.retained_xy.size()) / width;
+  require(Index(s.retained_xy.size()) == n_retained * width, "retained_xy", "has the wrong size");
+  require(Index(s.retained_u.size()) == n_retained * config_.gate_dim, "retained_u", "has the wrong size");
+  finite(s.retained_xy, "retained_xy");
+  finite(s.retained_u, "retained_u");
+  for (Index i = 0; i < n_retained; ++i)
+    require(!law_->refusal(s.retained_xy[i * width + width - 1]), "retained_xy", "holds a target that the experts cannot have");
+  require(s.first_retained >= 0 && s.first_retained <= s.n_rows, "first_retained", "lies outside the stream");
+  require(config_.retain != 0 ? n_retained == s.n_rows - s.first_retained : n_retained == 0, "retained_xy",
+          "does not end with the last row");
+  require(Index(s.frozen_until.size()) == R, "frozen_until", "has the wrong size");
+  require(Index(s.rows_at_scan.size()) == R, "rows_at_scan", "has the wrong size");
+  for (Index r = 0; r < R; ++r) {
+    require(config_.retain == 0 || (s.frozen_until[r] >= s.first_retained && s.frozen_until[r] <= s.n_rows), "frozen_until",
+            "lies outside the retained rows");
+    require(config_.retain > 0 || s.frozen_until[r] == 0, "frozen_until", "must be 0 where nothing is frozen");
+    require(s.rows_at_scan[r] >= 0 && s.rows_at_scan[r] <= s.n_rows, "rows_at_scan", "lies outside the stream");
+  }
+  const auto happened = [&](Index row, Index island) { return row >= 0 && row < s.n_rows && island >= 0 && island < R; };
+  for (const ResamplingEvent& e : s.resampling_log)
+    require(happened(e.row, e.island) && e.unique >= 1 && e.unique <= config_.particles_after(e.row), "resampling_*",
+            "hold what cannot have happened");
+  for (const ScanEvent& e : s.scan_log)
+    require(happened(e.row, e.island) && e.n_scans >= 1 && e.n_rows >= 0, "scan_*", "hold what cannot have happened");
+}
+
 double share_out(std::vector<double>& share, const std::vector<double>& growth, double memory) {
   const Index R = Index(share.size());
   for (Index r = 0; r < R; ++r) share[r] += growth[r];

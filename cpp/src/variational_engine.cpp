@@ -308,47 +308,16 @@ EngineState VariationalEngine::state() const {
 
 void VariationalEngine::set_state(const EngineState& s) {
   const Index R = n_islands(), K = config_.n_experts, S = Index(posterior_.members[0].state.size());
-  auto require = [](bool ok, const char* array, const char* what) {
-    if (!ok) throw InvalidArgument(std::string("Engine.set_state: array '") + array + "' " + what);
-  };
-  auto finite = [&](const std::vector<double>& values, const char* array) {
-    for (double v : values) require(std::isfinite(v), array, "holds a value that is not finite");
-  };
-  require(s.n_rows >= 0, "n_rows", "is negative");
-  require(Index(s.particles.size()) == R * S, "particles", "has the wrong size");
-  finite(s.particles, "particles");
-  require(Index(s.streams.size()) == R * 2 * 4, "streams", "has the wrong size");
-  for (Index i = 0; i < R * 2; ++i) {
-    const std::uint64_t* w = s.streams.data() + i * 4;
-    require((w[0] | w[1] | w[2] | w[3]) != 0, "streams", "holds a stream of zeros");
-  }
-  require(s.log_weight == log_weight_, "log_weight", "must hold a 0 for each member");
-  require(Index(s.island_log_evidence.size()) == R, "island_log_evidence", "has the wrong size");
-  finite(s.island_log_evidence, "island_log_evidence");
-  require(Index(s.log_share.size()) == R && std::abs(log_sum_exp(s.log_share.data(), R)) < 1e-6, "log_share",
-          "is not the logarithm of shares that sum to one");
-  require(std::isfinite(s.log_evidence), "log_evidence", "is not finite");
-  const Index width = config_.expert_dim + 1, n = Index(s.retained_xy.size()) / width;
-  require(Index(s.retained_xy.size()) == n * width, "retained_xy", "has the wrong size");
-  require(Index(s.retained_u.size()) == n * config_.gate_dim, "retained_u", "has the wrong size");
-  finite(s.retained_xy, "retained_xy");
-  finite(s.retained_u, "retained_u");
-  for (Index i = 0; i < n; ++i)
-    require(!law_->refusal(s.retained_xy[i * width + width - 1]), "retained_xy", "holds a target that the experts cannot have");
-  require(s.first_retained >= 0 && s.first_retained <= s.n_rows, "first_retained", "lies outside the stream");
-  require(config_.retain != 0 ? n == s.n_rows - s.first_retained : n == 0, "retained_xy", "does not end with the last row");
-  require(Index(s.responsibility.size()) == R * n * K, "responsibility", "has the wrong size");
-  for (double v : s.responsibility) require(v >= 0 && v <= 1 + 1e-9, "responsibility", "holds what is no probability");
-  require(Index(s.frozen_until.size()) == R && Index(s.rows_at_scan.size()) == R, "frozen_until", "has the wrong size");
+  check_state(s, 1, S);
+  const Index n = s.n_rows - s.first_retained;
+  require_state(s.log_weight == log_weight_, "log_weight", "must hold a 0 for each member");
+  require_state(Index(s.responsibility.size()) == R * (config_.retain != 0 ? n : 0) * K, "responsibility", "has the wrong size");
+  for (double v : s.responsibility) require_state(v >= 0 && v <= 1 + 1e-9, "responsibility", "holds what is no probability");
   for (Index r = 0; r < R; ++r) {
-    require(s.frozen_until[r] == (config_.retain != 0 ? s.first_retained : 0) && (freezes() || s.frozen_until[r] == 0), "frozen_until",
-            "is not where the retained rows begin");
-    require(s.rows_at_scan[r] == s.rows_at_scan[0] && s.rows_at_scan[r] >= 0 && s.rows_at_scan[r] <= s.n_rows, "rows_at_scan", "lies outside the stream");
+    require_state(!freezes() || s.frozen_until[r] == s.first_retained, "frozen_until", "is not where the retained rows begin");
+    require_state(s.rows_at_scan[r] == s.rows_at_scan[0], "rows_at_scan", "differs between members");
   }
-  require(s.resampling_log.empty(), "resampling_*", "hold what cannot have happened");
-  for (const ScanEvent& e : s.scan_log)
-    require(e.row >= 0 && e.row < s.n_rows && e.island >= 0 && e.island < R && e.n_scans >= 1 && e.n_rows >= 0, "scan_*",
-            "hold what cannot have happened");
+  require_state(s.resampling_log.empty(), "resampling_*", "hold what cannot have happened");
   Posterior p = posterior_;
   for (Index r = 0; r < R; ++r) {
     Member& m = p.members[r];
@@ -356,7 +325,7 @@ void VariationalEngine::set_state(const EngineState& s) {
     m.responsibility.assign(s.responsibility.begin() + r * n * K, s.responsibility.begin() + (r + 1) * n * K);
     std::copy_n(s.streams.begin() + r * 2 * 4, 4, m.stream);
     const double* sums = m.state.data();
-    require(gate_->plausible(sums, derived(m)) && experts_->plausible(sums + gate_->sums(), derived(m) + gate_->derived()), "particles",
+    require_state(gate_->plausible(sums, derived(m)) && experts_->plausible(sums + gate_->sums(), derived(m) + gate_->derived()), "particles",
             "holds numbers that no member can have");
   }
   std::copy_n(s.streams.begin() + 4, 4, p.island_stream);

@@ -51,6 +51,12 @@ class MixtureEngine : public Engine {
   /// A report of a particle with room for its arrays.
   ParticleReport blank_report() const;
 
+  /// Throws unless a state of N particles (members) an island, of `fields` numbers each, can be one of this engine, as far as
+  /// that does not depend on what the numbers mean.
+  void check_state(const EngineState& s, Index N, Index fields) const;
+  /// Throws, naming the array of the state, unless ok.
+  static void require_state(bool ok, const char* array, const char* what);
+
   EngineConfig config_;
   std::unique_ptr<PredictiveLaw> law_;
 };

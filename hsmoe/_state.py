@@ -58,9 +58,12 @@ def resolve_n_jobs(n_jobs: Any) -> int:
         return 1
     if isinstance(n_jobs, int | np.integer) and not isinstance(n_jobs, bool) and n_jobs == -1:
         try:
-            return len(os.sched_getaffinity(0))
+            processors = len(os.sched_getaffinity(0))
         except AttributeError:  # not on macOS and Windows
-            return os.cpu_count() or 1
+            processors = os.cpu_count() or 1
+        # joblib sets this in its workers, to the share of the processors that each may use.
+        limit = os.environ.get("OMP_NUM_THREADS", "")
+        return min(processors, int(limit)) if limit.isdecimal() and int(limit) > 0 else processors
     try:
         return check_integer("n_jobs", n_jobs, 1)
     except ValueError:

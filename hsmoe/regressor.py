@@ -101,7 +101,8 @@ class HSMoERegressor(OnlineMixture):
         What to do with NaN: refuse the call, or leave such rows out (predictions of such rows are
         NaN).  Infinite values are always refused.
     n_jobs : int
-        Threads; -1 for all processors.  The results are the same bits for any number.
+        Threads; -1 for all processors, or as many as ``OMP_NUM_THREADS`` allows if it is set (in
+        joblib's workers it is their share).  The results are the same bits for any number.
     random_state : None, int, SeedSequence or Generator
         Seed of the particles' random streams, read when the first row is learned.
     verbose : int

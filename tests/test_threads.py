@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hsmoe
+from hsmoe._state import resolve_n_jobs
 
 
 def model(n_jobs):
@@ -61,3 +62,24 @@ def test_engines_share_waiting_threads(two_regimes):
         thread.join(120)
     for values in found:
         np.testing.assert_array_equal(values, alone)
+
+
+def _threads_of(n_jobs):
+    return resolve_n_jobs(n_jobs)
+
+
+def test_workers_of_joblib_share_the_processors(monkeypatch):
+    """``n_jobs=-1`` in each of two processes asks for half of the processors each, not for all."""
+    joblib = pytest.importorskip("joblib")
+    processors = joblib.cpu_count()
+    with joblib.parallel_config("loky", inner_max_num_threads=None):
+        found = joblib.Parallel(n_jobs=2)(joblib.delayed(_threads_of)(-1) for _ in range(4))
+    assert max(found) <= max(1, processors // 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert resolve_n_jobs(-1) == 1
+    assert resolve_n_jobs(3) == 3
+    for unset in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", unset)
+        assert resolve_n_jobs(-1) >= 1
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert resolve_n_jobs(-1) >= max(found)

@@ -116,7 +116,7 @@ class ParticleFilter final : public MixtureEngine {
   void weigh(Index block, const Row& row, ForecastBatch* batch, Index slot, Scratch& scratch);
   void propagate(Index block, const Row& row, Scratch& scratch);
   void rejuvenate(Index block, Scratch& scratch);
-  Lane<W> share(const double* gate_state, const Row& row, const Lane<W>* log_f, Lane<W>* g, Lane<W>* mass,
+  Lane<W> weigh_experts(const double* gate_state, const Row& row, const Lane<W>* log_f, Lane<W>* g, Lane<W>* mass,
                 Lane<W>* memo, Lane<W>* joint) const;
   Lane<W> draw_allocation(const Lane<W>* mass, Stream<W>& rng, Mask<W> mask) const;
   void reweight_islands(Index row_in_call, std::vector<double>& growth);

@@ -89,7 +89,7 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
   const double* state = population_.store.block(block);
   expert_->log_density(state, row, log_f, batch ? components : nullptr, work);
   Lane<W>* mass = reinterpret_cast<Lane<W>*>(memory(block));
-  const Lane<W> top = share(state + W * Index(expert_->fields()), row, log_f, g, mass, mass + memo_offset(), lanes + 3 * K);
+  const Lane<W> top = weigh_experts(state + W * Index(expert_->fields()), row, log_f, g, mass, mass + memo_offset(), lanes + 3 * K);
   const Lane<W> increment = top + log(mass[K - 1]);
 
   const Index island = block / population_.store.blocks_per_island();
@@ -108,7 +108,7 @@ void ParticleFilter<W>::weigh(Index block, const Row& row, ForecastBatch* batch,
 /// mass[k] = sum_{j <= k} g_j f_j / exp(top); returns top.  g: the routing probabilities.  Where products of them leave
 /// the range of doubles, sums of logarithms take their place.
 template <int W>
-Lane<W> ParticleFilter<W>::share(const double* gate_state, const Row& row, const Lane<W>* log_f, Lane<W>* g,
+Lane<W> ParticleFilter<W>::weigh_experts(const double* gate_state, const Row& row, const Lane<W>* log_f, Lane<W>* g,
                                  Lane<W>* mass, Lane<W>* memo, Lane<W>* joint) const {
   const int K = config_.n_experts;
   gate_->proba(gate_state, row, g, memo);

@@ -219,7 +219,7 @@ void ParticleFilter<W>::rejuvenate(Index block, Scratch& scratch) {
       for (int t = 0; t < rows.n; ++t) {
         const Row row = row_of(rows, t);
         expert_->parameter_log_density(draw, row, log_f);
-        share(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 3 * K);
+        weigh_experts(gate_state, row, log_f, g, mass, memo + t * gate_->memo_lanes(), lanes + 3 * K);
         z[t] = draw_allocation(mass, rng, mask);
       }
     };

@@ -17,6 +17,7 @@ from ._draws import StandardRows, choose_draws
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import LearnedState
+from ._targets import ClassTarget
 from ._version import __version__
 
 __all__ = ["Exported", "GivenRows", "as_inference_data", "import_arviz", "posterior_draws"]
@@ -93,11 +94,17 @@ def posterior_draws(
     out.attrs |= {"inference_library": "hsmoe", "inference_library_version": __version__}
     out.coords["expert"] = np.arange(settings.n_experts)
     out.coords["feature"] = np.array(["intercept", *(state.labels[j] for j in expert_columns)])
-    coefficients = scaling.predictors(np.asarray(drawn["coefficients"]), expert_columns)[:, :, 0]
-    out.add("posterior", "beta", chains(by_expert(coefficients)), "expert", "feature")
+    coefficients = by_expert(scaling.predictors(np.asarray(drawn["coefficients"]), expert_columns))
+    if isinstance(state.target, ClassTarget):
+        names = [str(label) for label in state.target.classes.tolist()]
+        out.attrs["classes"] = names
+        out.coords["class"] = np.array(names[1:])
+        out.add("posterior", "beta", chains(coefficients), "expert", "class", "feature")
+    else:
+        out.add("posterior", "beta", chains(coefficients[:, :, 0]), "expert", "feature")
     noise = scaling.spread(np.sqrt(by_expert(drawn["noise_variance"])))
     shape = by_expert(drawn["shape"])
-    for name, values in (("noise_sd", noise), (_SHAPES[settings.kind], shape)):
+    for name, values in (("noise_sd", noise), (_SHAPES.get(settings.kind, "shape"), shape)):
         if not np.isnan(values).any():
             out.add("posterior", name, chains(values), "expert")
     counts = np.maximum(by_expert(drawn["counts"]), 0.0)
@@ -170,8 +177,10 @@ def _add_rows(
     uniform = rng.random(gate.shape[:2])[:, :, None] * gate.sum(axis=2, keepdims=True)
     picked = np.minimum((uniform >= gate.cumsum(axis=2)).sum(axis=2), gate.shape[2] - 1)
     index = np.arange(len(gate))[:, None]
-    eta = np.einsum("mnd,nd->mn", np.asarray(drawn["coefficients"])[index, picked], rows.expert)
-    eta = eta[..., None] + (scaling.offset if scaling.offset.size else 0.0)
+    regressions = np.asarray(drawn["coefficients"])[index, picked]
+    regressions = regressions.reshape(*picked.shape, -1, rows.expert.shape[1])
+    eta = np.einsum("mnrd,nd->mnr", regressions, rows.expert)
+    eta += scaling.offset if scaling.offset.size else 0.0
     sd = np.sqrt(np.asarray(drawn["noise_variance"])[index, picked])
     shape = np.asarray(drawn["shape"])[index, picked]
     replicated = scaling.location(state.settings.expert.draw(rng, eta, sd, shape))

@@ -27,6 +27,7 @@ from ._islands import IslandsDisagreeWarning, disagreement, evidence_error
 from ._learning import advance, begin, log_evidence, scatter, warmed_up
 from ._parameters import same_value
 from ._persistence import ModelFileMixin
+from ._posterior_export import PosteriorExportMixin
 from ._scaling import Scaling
 from ._sklearn import SklearnMixin, not_fitted
 from ._state import STRUCTURAL_PARAMETERS, LearnedState, resolve_n_jobs
@@ -40,7 +41,7 @@ __all__ = ["OnlineMixture"]
 Self = TypeVar("Self", bound="OnlineMixture")
 
 
-class OnlineMixture(SklearnMixin, ModelFileMixin, ABC):
+class OnlineMixture(SklearnMixin, ModelFileMixin, PosteriorExportMixin, ABC):
     """A Bayesian mixture of experts that learns row by row."""
 
     n_experts: Any

@@ -32,7 +32,6 @@ def draw_mixtures(
     """Return draws of the parameters as mixtures in the units of the data."""
     settings = state.settings
     gate = settings.gate
-    softmax = isinstance(gate, GateNodes)
     if isinstance(gate, GateNodes) and not (len(gate.nodes) == 1 and gate.kinds() == {"softmax"}):
         raise ValueError(
             f"gate is {settings.parameters['gate']!r}; draw_mixtures knows mixtures under one "
@@ -61,7 +60,7 @@ def draw_mixtures(
     variance = scaling.spread(np.sqrt(drawn["noise_variance"])) ** 2
     phi = _gate_units(np.asarray(drawn["phi"]), scaling, gate_columns)
     phi = _all_columns(phi, gate_columns, state.n_features)
-    if not softmax:
+    if isinstance(gate, GateTree):
         everywhere = np.ones(settings.n_experts, dtype=bool)
         found: list[KnownMixture] = []
         for m in range(n_draws):

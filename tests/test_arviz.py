@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from one_island import ONE_ISLAND
-from scipy import stats
+from scipy import special, stats
 
 import hsmoe
 from hsmoe import HSMoERegressor, _state
@@ -404,3 +404,39 @@ def test_without_the_extra(absent):
         check=True,
     )
     assert 'pip install "hsmoe[arviz]"' in done.stdout
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_draws_of_a_classifier(two_regimes, n_classes):
+    X, y = two_regimes
+    number = np.digitize(y, np.quantile(y, [0.4, 0.75][: n_classes - 1]))
+    labels = np.array(["low", "middle", "top"])[number]
+    settings = {**ONE_ISLAND, "n_particles": 40, "n_islands": 2, "n_warmup": 40, "random_state": 5}
+    model = hsmoe.HSMoEClassifier(2, **settings).fit(X, labels)
+    rows, n = slice(0, 160, 20), 20_000
+    draws = model.to_arviz(X[rows], labels[rows], n_draws=n)
+    posterior = draws["posterior"]
+    assert posterior["beta"].dims == ("chain", "draw", "expert", "class", "feature")
+    assert list(posterior.attrs["classes"]) == model.classes_.tolist()
+    assert posterior["class"].values.tolist() == model.classes_[1:].tolist()
+    assert {"noise_sd", "df", "dispersion"}.isdisjoint(posterior.data_vars)
+    proba = model.predict_proba(X[rows])
+    replicated = values(draws, "posterior_predictive", "y")[0]
+    share = np.stack([(replicated == c).mean(axis=0) for c in range(n_classes)], axis=1)
+    # Systematic resampling aside, binomial errors: 24 numbers, false alarm 2e-4.
+    assert (np.abs(share - proba) < 4.5 * np.sqrt(proba * (1 - proba) / n) + 2e-3).all()
+    assert values(draws, "observed_data", "y").tolist() == number[rows].tolist()
+    # The likelihood is that of the drawn parameters: a comb over classes, the last one first.
+    design = np.c_[np.ones(8), X[rows]]
+    success = special.expit(np.einsum("mkcj,ij->mikc", posterior["beta"].values[0], design))
+    routing = values(draws, "posterior_predictive", "expert_proba")[0]
+    left, by_class = np.ones_like(routing), []
+    for c in range(n_classes - 1, 0, -1):
+        by_class.insert(0, left * success[..., c - 1])
+        left = left * (1 - success[..., c - 1])
+    by_class.insert(0, left)
+    expected = np.stack([(routing * p).sum(axis=2) for p in by_class], axis=2)
+    chosen = np.take_along_axis(expected, number[rows][None, :, None], axis=2)[..., 0]
+    np.testing.assert_allclose(
+        np.exp(values(draws, "log_likelihood", "y")[0]), chosen, rtol=1e-9, atol=1e-12
+    )

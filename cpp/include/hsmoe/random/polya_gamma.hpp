@@ -23,7 +23,8 @@
 // falls with n, so the terms fall for ever once they do: partial sums then bracket R.
 // R decreases in x (for h = 1 it is Jacobi's product prod_k (1 - q^k)^3, q = exp(-4 / x)).
 //
-// h > 1: PG(h, z) is the sum of m = ceil(h) independent PG(h / m, z); all parts lie in (1/2, 1].
+// h > 1: PG(h, z) is the sum of ceil(h) independent parts, the first PG(h - ceil(h) + 1, z), the others PG(1, z), which are
+// the cheaper to accept.
 #pragma once
 
 #include <hsmoe/random/stream.hpp>
@@ -147,6 +148,27 @@ HSMOE_INLINE Mask<W> accept_polya_gamma_series(Mask<W> mask, const PolyaGammaPro
 
 }  // namespace detail
 
+namespace detail {
+
+/// The parts that PG(h, z) is a sum of: h rounded up.
+template <int W>
+HSMOE_INLINE Lane<W> polya_gamma_parts(Lane<W> h) {
+  LaneU<W> unused;
+  const Lane<W> nearest = round_with_bits(h, unused);
+  return select(nearest < h, nearest + 1.0, nearest);
+}
+
+/// Accept or reject a proposal for 0 < h <= 1, by the cheaper way where h = 1.
+template <int W>
+HSMOE_INLINE Mask<W> accept_polya_gamma(Mask<W> mask, const PolyaGammaProposal<W>& p, Lane<W> h) {
+  const Mask<W> broken = mask & (h < Lane<W>(1.0));
+  Mask<W> accept = accept_polya_gamma_one<W>(mask & !broken, p);
+  if (any(broken)) accept = accept | accept_polya_gamma_series<W>(broken, p, h);
+  return accept;
+}
+
+}  // namespace detail
+
 /// PG(1, z) in the lanes of `mask`; each lane takes only its own words from `rng`.
 template <int W, class Generator>
 inline Lane<W> polya_gamma_one(Generator& rng, Mask<W> mask, Lane<W> z) {
@@ -173,23 +195,18 @@ inline Lane<W> polya_gamma(Generator& rng, Mask<W> mask, Lane<W> h, Lane<W> z) {
   const Lane<W> two_c = abs(z);
   const Mask<W> valid =
       (two_c < Lane<W>(detail::kPolyaGammaFlat)) & (h > Lane<W>(0.0)) & (h < Lane<W>(0x1p51));
-  // m = ceil(h) parts.
-  LaneU<W> unused;
-  Lane<W> m = round_with_bits(select(valid, h, Lane<W>(1.0)), unused);
-  m = select(m < h, m + 1.0, m);
-  const Lane<W> part = select(valid, h / m, Lane<W>(1.0)), half_h2 = 0.5 / (part * part);
-  const bool whole = all((part == Lane<W>(1.0)) | !mask);
-
-  Lane<W> left = m, sum(0.0);
+  const Lane<W> one(1.0), half(0.5), safe = select(valid, h, one);
+  Lane<W> left = detail::polya_gamma_parts(safe), part = safe - (left - 1.0), half_h2 = 0.5 / (part * part), sum(0.0);
   Mask<W> todo = mask & valid;
   while (any(todo)) {
     Lane<W> y[2];
     detail::squared_normal_pair<W>(rng, todo, y[0], y[1]);
     for (int i = 0; i < 2 && any(todo); ++i) {
       const auto p = detail::propose_polya_gamma<W>(rng, todo, y[i], two_c, part, half_h2);
-      const Mask<W> accept = whole ? detail::accept_polya_gamma_one<W>(todo, p)
-                                   : detail::accept_polya_gamma_series<W>(todo, p, part);
+      const Mask<W> accept = detail::accept_polya_gamma<W>(todo, p, part);
       sum += select(accept, 0.25 / p.w, Lane<W>(0.0));
+      part = select(accept, one, part);
+      half_h2 = select(accept, half, half_h2);
       left = select(accept, left - 1.0, left);
       todo = todo & (left > Lane<W>(0.5));
     }

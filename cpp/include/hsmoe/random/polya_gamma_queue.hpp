@@ -38,7 +38,7 @@ struct PolyaGammaQueue {
   }
 };
 
-/// The parts of h: m = ceil(h) of size h / m.  No parts where the value is known: `sum` then holds it.
+/// What is left of a sum of parts (polya_gamma.hpp), its fractional one first.  No parts where the value is known: `sum` then holds it.
 template <int W>
 struct PolyaGammaParts {
   Lane<W> two_c, part, half_h2, left, sum;
@@ -47,10 +47,8 @@ struct PolyaGammaParts {
     const Mask<W> positive = (h > Lane<W>(0.0)) & (h < Lane<W>(0x1p51));
     const Mask<W> valid = positive & (two_c < Lane<W>(kPolyaGammaFlat));
     const Lane<W> safe = select(valid, h, Lane<W>(1.0));
-    LaneU<W> unused;
-    left = round_with_bits(safe, unused);
-    left = select(left < safe, left + 1.0, left);
-    part = safe / left;
+    left = polya_gamma_parts(safe);
+    part = safe - (left - 1.0);
     half_h2 = 0.5 / (part * part);
     const Lane<W> nan(std::numeric_limits<double>::quiet_NaN());
     sum = select(valid, sum, select(positive, h / (2.0 * two_c), nan));
@@ -156,8 +154,12 @@ HSMOE_INLINE void polya_gamma_queue(Generator& rng, Lane<W> count, const double*
       const Mask<W> busy = queue.busy(), drawing = busy & (a.left > Lane<W>(0.5));
       const auto p = detail::propose_polya_gamma<W>(rng, drawing, y[i], a.two_c, a.part, a.half_h2);
       const Mask<W> accept = Whole ? detail::accept_polya_gamma_one<W>(drawing, p)
-                                   : detail::accept_polya_gamma_series<W>(drawing, p, a.part);
+                                   : detail::accept_polya_gamma<W>(drawing, p, a.part);
       a.sum = select(accept, a.sum + 0.25 / p.w, a.sum);
+      if (!Whole) {
+        a.part = select(accept, Lane<W>(1.0), a.part);
+        a.half_h2 = select(accept, Lane<W>(0.5), a.half_h2);
+      }
       a.left = select(accept, a.left - 1.0, a.left);
       const Mask<W> done = busy & (a.left < Lane<W>(0.5));
       if (!any(done)) continue;

@@ -399,7 +399,7 @@ def read_labels(
     elif labels.dtype.kind == "O":
         entries = labels.tolist()
         absent = np.array(
-            [e is None or e != e or type(e).__name__ == "NAType" for e in entries], dtype=bool
+            [e is None or type(e).__name__ == "NAType" or e != e for e in entries], dtype=bool
         )
         known = [e for e, gone in zip(entries, absent.tolist(), strict=True) if not gone]
         if not (

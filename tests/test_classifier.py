@@ -305,3 +305,19 @@ def test_score_leaves_missing_labels_out(stream):
     gone[::3] = None
     kept = np.arange(len(y)) % 3 > 0
     assert model.score(X, gone) == model.score(X[kept], np.asarray(y)[kept])
+
+
+@pytest.mark.parametrize("dtype", ["string", "object", "boolean"])
+def test_missing_labels_of_pandas(stream, dtype):
+    X, y = stream
+    labels = pd.Series(y == "top" if dtype == "boolean" else y, dtype=dtype)
+    labels[7] = pd.NA
+    whole = small(missing="skip").fit(X, labels)
+    rest = np.arange(len(y)) != 7
+    assert whole.n_rows_skipped_ == 1
+    assert (
+        whole.log_evidence_
+        == small().fit(X[rest], labels[rest].to_numpy(dtype=object)).log_evidence_
+    )
+    with pytest.raises(ValueError, match="row 7"):
+        small().fit(X, labels)

@@ -190,6 +190,7 @@ class CountLaw : public PredictiveLaw {
     high = std::min(high, largest());
     while (high - low > 1) {
       const double middle = std::floor(0.5 * (low + high));
+      if (!(middle > low && middle < high)) break;  // neighbouring numbers beyond 2^53
       (component_cdf(m, i, middle, true) > 1 - u ? low : high) = middle;
     }
     return high;
@@ -368,20 +369,18 @@ class BinomialLaw final : public CountLaw {
   double log_probability(const ComponentView& m, std::size_t i, double k) const override {
     const double p = m[0][i];
     const double choose = std::lgamma(n_ + 1) - std::lgamma(k + 1) - std::lgamma(n_ - k + 1);
-    return choose + (k > 0 ? k * std::log(p) : 0.0) + (k < n_ ? (n_ - k) * std::log1p(-p) : 0.0);
+    return choose + (k > 0 ? k * std::log(p) : 0.0) + (k < n_ ? (n_ - k) * std::log(miss(p)) : 0.0);
   }
   double component_cdf(const ComponentView& m, std::size_t i, double k, bool above) const override {
     const double p = m[0][i];
     if (k >= n_) return above ? 0 : 1;
     return above ? incomplete_beta(k + 1, n_ - k, p, 1 - p) : incomplete_beta(n_ - k, k + 1, 1 - p, p);
   }
-  // Odds beyond 1e15 are those of rounding.
-  Rate rate(const ComponentView& m, std::size_t i) const override {
-    const double p = m[0][i];
-    return {n_, -1.0, p / std::max(1 - p, 1e-15)};
-  }
+  Rate rate(const ComponentView& m, std::size_t i) const override { return {n_, -1.0, m[0][i] / miss(m[0][i])}; }
 
  private:
+  /// 1 - p.  Odds beyond 1e15 are those of rounding; with p = 1 the recurrence over k would begin at a probability of zero.
+  static double miss(double p) { return std::max(1 - p, 1e-15); }
   double n_;
   std::string wanted_;
 };

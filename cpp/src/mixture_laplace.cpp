@@ -88,12 +88,12 @@ class LaplaceLaw final : public PredictiveLaw {
         if (excess == 0) break;
         (excess > 0 ? high : low) = t;
         double next = t - excess / density;
-        if (!(next > low && next < high) || step % 8 == 7) next = 0.5 * (low + high);
-        if (std::abs(next - t) * density < 1e-13 * goal) {
-          t = next;
-          break;
-        }
+        const bool newton = next > low && next < high && step % 8 != 7;
+        if (!newton) next = 0.5 * (low + high);
+        // A midpoint in a gap between components has no density, however far it is from the quantile.
+        const bool there = newton ? std::abs(next - t) * density < 1e-13 * goal : !(next > low && next < high);
         t = next;
+        if (there) break;
       }
       out[i] = t;
     }

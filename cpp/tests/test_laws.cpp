@@ -102,6 +102,19 @@ void laplace() {
   }
 }
 
+/// Spikes far apart: between them there is no density that a step could be measured by.
+void laplace_gap() {
+  const auto law = make_law(LaplaceOptions{});
+  MixtureWorkspace workspace;
+  for (double scale : {1e-3, 1e-6, 1.0}) {
+    const Mixture m{{0.3, 0.3, 0.4}, {-10.0, 10.0, 700.0, scale, 2 * scale, scale}};
+    const double probs[] = {0.05, 0.15, 0.29, 0.31, 0.45, 0.59, 0.61, 0.8, 0.999};
+    double q[9];
+    law->quantiles(m.view(), probs, 9, q, workspace);
+    for (int i = 0; i < 9; ++i) CHECK_CLOSE(law->cdf(m.view(), q[i]), probs[i], 1e-9 + 1e-12 / scale);  // rounding near 700
+  }
+}
+
 /// P(0), P(1), ... of the mixture from the definition, in long double.
 std::vector<double> table(const Mixture& m, bool binomial, double trials, int n) {
   std::vector<double> p(std::size_t(n), 0.0);
@@ -219,6 +232,26 @@ void discrete() {
     CHECK(law->refusal(trials) == nullptr && law->refusal(trials + 1) && law->refusal(0.5));
   }
 
+  // A probability of success that rounds to one.
+  BinomialOptions ten;
+  ten.n_trials = 10;
+  const auto sure = make_law(ten);
+  const Mixture certain{{0.75, 0.25}, {1.0, 0.5}};
+  CHECK_CLOSE(sure->cdf(certain.view(), 10), 1.0, 1e-13);
+  CHECK_CLOSE(sure->cdf(certain.view(), 9), 0.25 * (1 - std::pow(0.5, 10)), 1e-13);
+  CHECK_CLOSE(std::exp(sure->log_density(certain.view(), 10)), 0.75 + 0.25 * std::pow(0.5, 10), 1e-13);
+  double q[2];
+  const double half[] = {0.2, 0.5};
+  sure->quantiles(certain.view(), half, 2, q, work);
+  CHECK(q[0] == 6 && q[1] == 10);
+  // Counts beyond the whole numbers that a double tells apart.
+  const Mixture huge{{1.0}, {1e18, 2.0}};
+  Stream<1> bits = stream_of<1>(11);
+  for (int i = 0; i < 20; ++i) {
+    const double y = negative->sample(huge.view(), bits);
+    CHECK(y > 1e13 && y < 1e20);
+  }
+
   LogitOptions o;
   o.n_classes = 3;
   const auto law = make_law(o);
@@ -245,6 +278,7 @@ void discrete() {
 
 int main() {
   laplace();
+  laplace_gap();
   cumulative();
   discrete();
   return report("laws");

@@ -53,6 +53,7 @@ class GaussianExpert:
     b0: float = 0.1
     b0_shape: float = 1.0
     coefficient_variance: float = 10.0
+    coefficient_shape: float = 0.0
 
     def __post_init__(self) -> None:
         _check_noise(self)
@@ -65,6 +66,7 @@ class GaussianExpert:
             "b0": float(self.b0),
             "b0_shape": float(self.b0_shape),
             "coefficient_variance": float(self.coefficient_variance),
+            "coefficient_shape": float(self.coefficient_shape),
         }
 
     def draw(
@@ -112,6 +114,7 @@ class StudentExpert:
     b0: float = 0.1
     b0_shape: float = 1.0
     coefficient_variance: float = 10.0
+    coefficient_shape: float = 0.0
 
     def __post_init__(self) -> None:
         if self.df is not None:
@@ -154,6 +157,7 @@ class LaplaceExpert:
     b0: float = 0.1
     b0_shape: float = 1.0
     coefficient_variance: float = 10.0
+    coefficient_shape: float = 0.0
 
     def __post_init__(self) -> None:
         _check_noise(self)
@@ -327,6 +331,7 @@ def _check_noise(expert: Any) -> None:
     check_number(f"{name}: b0", expert.b0)
     check_number(f"{name}: b0_shape", expert.b0_shape, 0.0, closed=True)
     check_number(f"{name}: coefficient_variance", expert.coefficient_variance)
+    check_number(f"{name}: coefficient_shape", expert.coefficient_shape, 0.0, closed=True)
 
 
 def _noise_to_core(expert: Any) -> dict[str, Any]:
@@ -337,6 +342,7 @@ def _noise_to_core(expert: Any) -> dict[str, Any]:
         "b0_shape": float(expert.b0_shape),
         "intercept_variance": variance,
         "coefficient_variance": variance,
+        "coefficient_shape": float(expert.coefficient_shape),
     }
 
 

@@ -15,6 +15,7 @@ Options noise_options(const py::dict& d) {
   o.b0 = option(d, "b0", o.b0);
   o.b0_shape = option(d, "b0_shape", o.b0_shape);
   o.coefficient_variance = option(d, "coefficient_variance", o.coefficient_variance);
+  o.coefficient_shape = option(d, "coefficient_shape", o.coefficient_shape);
   return o;
 }
 

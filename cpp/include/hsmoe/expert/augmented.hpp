@@ -6,7 +6,7 @@
 // so that, given the omegas of the rows of an expert,
 //
 //     Lambda = sum omega x x'     h = sum linear x     beta ~ N(Q^-1 h, s2 Q^-1),   Q = Lambda + D, D = prior precisions
-//     s2 ~ IG(a0 + n/2, b0 + (sum omega y^2 - h'Q^-1 h) / 2), or 1     b0 | s2 as in gaussian.hpp
+//     s2 ~ IG(a0 + n/2, b0 + (sum omega y^2 - h'Q^-1 h) / 2), or 1     b0 | s2, tau | beta, s2 as in gaussian.hpp
 //
 // The coefficients are part of the particle: a row is weighed by f(y | x, beta), omega integrated out; the expert that
 // learns it draws omega given beta, then (s2, beta) given the sums, a Gibbs kernel that leaves their posterior
@@ -48,7 +48,7 @@
 namespace hsmoe {
 
 /// Parameters of one expert besides its coefficients; two places for what a family wants to compute once.
-enum AugmentedParameter { kPrecision, kB0, kShape, kCached, kAlsoCached, kAugmentedParameters };
+enum AugmentedParameter { kPrecision, kB0, kTau, kShape, kCached, kAlsoCached, kAugmentedParameters };
 
 template <int W, class Family>
 class AugmentedExpert final : public Expert<W> {
@@ -63,6 +63,8 @@ class AugmentedExpert final : public Expert<W> {
       check_positive("Expert", name, value);
     for (double v : options.shape_grid) check_positive("Expert", "shape_grid", v);
     if (!(options.b0_shape >= 0)) detail::invalid("Expert", "b0_shape", options.b0_shape, "0 (fixed b0) or positive");
+    if (!(options.coefficient_shape >= 0))
+      detail::invalid("Expert", "coefficient_shape", options.coefficient_shape, "0 (fixed coefficient_variance) or positive");
     if (!options.offset.empty() && int(options.offset.size()) != M_)
       detail::invalid("Expert", "offset", double(options.offset.size()), "one number a linear predictor");
     if (Family::has_shape && options.shape_grid.empty()) detail::invalid("Expert", "shape_grid", 0, "of at least one value");
@@ -87,6 +89,10 @@ class AugmentedExpert final : public Expert<W> {
         if (options_.b0_shape > 0)
           b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
         max(b0, Lane<W>(smallest_b0)).store(par + W * kB0);
+        Lane<W> tau(1.0 / options_.coefficient_variance);
+        if (options_.coefficient_shape > 0)
+          tau = select(mask, gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape)) * (tau * (1.0 / options_.coefficient_shape)), tau);
+        max(tau, Lane<W>(smallest_tau)).store(par + W * kTau);
       }
       if (Family::has_shape) {
         Lane<W> shape(options_.shape_grid[0]);
@@ -203,7 +209,7 @@ class AugmentedExpert final : public Expert<W> {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
       if (!plausible_moments(state, lane)) return false;
       const double* par = parameters(state) + lane;
-      if (!(par[W * kPrecision] > 0 && par[W * kB0] > 0 && par[W * kShape] > 0)) return false;
+      if (!(par[W * kPrecision] > 0 && par[W * kB0] > 0 && par[W * kTau] > 0 && par[W * kShape] > 0)) return false;
     }
     return true;
   }
@@ -215,7 +221,7 @@ class AugmentedExpert final : public Expert<W> {
 
  private:
   static constexpr int most = RowBlock::most;
-  static constexpr double smallest_b0 = 1e-12;  // as for the Gaussian expert
+  static constexpr double smallest_b0 = 1e-12, smallest_tau = 1e-6;  // as for the Gaussian expert
 
   struct Batch {
     int n;
@@ -354,18 +360,28 @@ class AugmentedExpert final : public Expert<W> {
   void load_regression(const double* state, int m, Lane<W>* D, Lane<W>* h) const {
     const double* stored = state + W * (m * moments() + packed_size(d_));
     for (int j = 0; j < d_; ++j) {
-      D[j] = Lane<W>(1.0 / (j ? options_.coefficient_variance : options_.intercept_variance));
+      D[j] = Family::has_scale ? Lane<W>::load(parameters(state) + W * kTau)
+                               : Lane<W>(1.0 / (j ? options_.coefficient_variance : options_.intercept_variance));
       h[j] = Lane<W>::load(stored + W * j);
     }
   }
 
-  /// b0 given s2, then (s2, beta) given the sums, of one expert.
+  /// b0 given s2, tau given both, then (s2, beta) given the sums, of one expert.
   void move(double* state, bool block, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const {
     if (Family::has_scale && options_.b0_shape > 0) {
       double* par = parameters(state);
       const Lane<W> rate = options_.b0_shape / options_.b0 + Lane<W>::load(par + W * kPrecision);
       const Lane<W> b0 = max(gamma<W>(rng, mask, Lane<W>(options_.b0_shape + options_.a0)) / rate, Lane<W>(smallest_b0));
       select(mask, b0, Lane<W>::load(par + W * kB0)).store(par + W * kB0);
+    }
+    if (Family::has_scale && options_.coefficient_shape > 0) {
+      double* par = parameters(state);
+      const double* beta = coefficients_of(state, 0);
+      Lane<W> square(0.0);
+      for (int j = 0; j < d_; ++j) square += Lane<W>::load(beta + W * j) * Lane<W>::load(beta + W * j);
+      const Lane<W> rate = options_.coefficient_shape * options_.coefficient_variance + 0.5 * square * Lane<W>::load(par + W * kPrecision);
+      const Lane<W> tau = max(gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape + 0.5 * d_)) / rate, Lane<W>(smallest_tau));
+      select(mask, tau, Lane<W>::load(par + W * kTau)).store(par + W * kTau);
     }
     draw_coefficients(state, block, rng, mask, work);
   }

@@ -37,6 +37,8 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     check_positive("GaussianExpert", "b0", options.b0);
     check_positive("GaussianExpert", "coefficient_variance", options.coefficient_variance);
     if (!(options.b0_shape >= 0)) detail::invalid("GaussianExpert", "b0_shape", options.b0_shape, "0 (fixed b0) or positive");
+    if (!(options.coefficient_shape >= 0))
+      detail::invalid("GaussianExpert", "coefficient_shape", options.coefficient_shape, "0 (fixed coefficient_variance) or positive");
   }
 
   int fields() const override { return K_ * stride(); }
@@ -49,7 +51,10 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
       Lane<W> b0(options_.b0);
       if (options_.b0_shape > 0)
         b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
-      clear(state, max(b0, Lane<W>(smallest_b0)));
+      Lane<W> tau(1.0 / options_.coefficient_variance);
+      if (options_.coefficient_shape > 0)
+        tau = select(mask, gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape)) * (1.0 / (options_.coefficient_variance * options_.coefficient_shape)), tau);
+      clear(state, max(b0, Lane<W>(smallest_b0)), max(tau, Lane<W>(smallest_tau)));
     }
   }
 
@@ -87,14 +92,15 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   Lane<W> empty_log_density(const double* state, Lane<W> k, const Row& row) const override {
     double square = 0.0;
     for (int j = 0; j < d_; ++j) square += row.x[j] * row.x[j];
-    const double q = 1.0 + options_.coefficient_variance * square;
-    const Lane<W> b0 = select_expert(b0_of(state), k);
+    const Lane<W> q = 1.0 + square / select_expert(tau_of(state), k), b0 = select_expert(b0_of(state), k);
     return lgamma_half_difference(Lane<W>(options_.a0)) - 0.5 * log(6.283185307179586477 * q * b0) -
            (options_.a0 + 0.5) * log1p(row.y * row.y / (2.0 * q * b0));
   }
 
   int one_fields() const override { return stride(); }
-  void begin(const double* state, Lane<W> k, double* one) const override { clear(one, select_expert(b0_of(state), k)); }
+  void begin(const double* state, Lane<W> k, double* one) const override {
+    clear(one, select_expert(b0_of(state), k), select_expert(tau_of(state), k));
+  }
   Lane<W> one_log_density(const double* one, const Row& row, Lane<W>* work) const override {
     Lane<W> mean, q;
     return student_log_density(one, row, mean, q, work);
@@ -107,11 +113,12 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     store_norm(one);
   }
 
-  // log m = lgamma(a) - lgamma(a0) + a0 log b0 - a log b - (log|P| + d log V0)/2 - (a - a0) log(2 pi)
+  // log m = lgamma(a) - lgamma(a0) + a0 log b0 - a log b - (log|P| - d log tau)/2 - (a - a0) log(2 pi)
   Lane<W> log_marginal(const double* state, Lane<W> k) const override {
-    const Lane<W> shape = select_expert(a(state), k), b0 = select_expert(b0_of(state), k);
+    const Lane<W> shape = select_expert(a(state), k), b0 = select_expert(b0_of(state), k),
+                  tau = select_expert(tau_of(state), k);
     Lane<W> total = log_gamma(shape) - std::lgamma(options_.a0) + options_.a0 * log(b0) - shape * log(select_expert(b(state), k)) -
-                    (shape - options_.a0) * std::log(6.283185307179586477) - 0.5 * d_ * std::log(options_.coefficient_variance);
+                    (shape - options_.a0) * std::log(6.283185307179586477) + 0.5 * d_ * log(tau);
     const double* pivot = state;
     for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j) total += 0.5 * log(select_expert(pivot, k));
     return total;
@@ -129,7 +136,7 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   void estimate(const double* state, Lane<W> k, const double* one_sum, Lane<W>* draw, Lane<W> at, Lane<W>* work) const override {
     double* factor = reinterpret_cast<double*>(work + packed_size(d_ + 1) + d_);
     Lane<W>* mean = work + packed_size(d_ + 1) + d_ + factor_size(d_);
-    const Lane<W> residual = factor_from_sums<W>(factor, d_, 1.0 / options_.coefficient_variance, one_sum, work);
+    const Lane<W> residual = factor_from_sums<W>(factor, d_, select_expert(tau_of(state), k), one_sum, work);
     factor_mean<W>(factor, d_, nullptr, mean);
     const Lane<W> count = Lane<W>::load(one_sum + W * packed_size(d_ + 1)),
                   precision = (options_.a0 + 0.5 * count) / (select_expert(b0_of(state), k) + 0.5 * residual);
@@ -141,11 +148,12 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     for (int k = 0; k < K_; ++k, state += W * stride(), sums += W * sum_stride()) {
       const Lane<W> count = Lane<W>::load(sums + W * packed_size(d_ + 1));
       if (all(count == Lane<W>(0.0))) {
-        if (is_empty(state)) Lane<W>::load(b0_of(state)).store(b(state)), store_norm(state);  // b0 may be new
-        else clear(state, Lane<W>::load(b0_of(state)));
+        const Lane<W> b0 = Lane<W>::load(b0_of(state)), tau = Lane<W>::load(tau_of(state));  // may be new
+        if (is_empty(state)) factor_init_again<W>(state, d_, tau), b0.store(b(state)), store_norm(state);
+        else clear(state, b0, tau);
         continue;
       }
-      const Lane<W> residual = factor_from_sums<W>(state, d_, 1.0 / options_.coefficient_variance, sums, work);
+      const Lane<W> residual = factor_from_sums<W>(state, d_, Lane<W>::load(tau_of(state)), sums, work);
       (options_.a0 + 0.5 * count).store(a(state));
       (Lane<W>::load(b0_of(state)) + 0.5 * residual).store(b(state));
       store_norm(state);
@@ -224,6 +232,17 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
         max(b0, Lane<W>(smallest_b0)).store(b0_of(expert));
       }
     }
+    if (options_.coefficient_shape > 0) {
+      double* expert = state;
+      for (int k = 0; k < K_; ++k, expert += W * stride()) {
+        const Lane<W>* own = draw + k * (d_ + 2);
+        Lane<W> square(0.0);
+        for (int j = 0; j < d_; ++j) square += own[j] * own[j];
+        const Lane<W> rate = options_.coefficient_shape * options_.coefficient_variance + 0.5 * square * own[d_];
+        const Lane<W> tau = select(mask, gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape + 0.5 * d_)) / rate, Lane<W>::load(tau_of(expert)));
+        max(tau, Lane<W>(smallest_tau)).store(tau_of(expert));
+      }
+    }
     condense(state, sums, work);
   }
 
@@ -260,7 +279,7 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
       const double* pivot = state + lane;
       for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j)
         if (!(*pivot > 0)) return false;
-      if (!(a(state)[lane] >= options_.a0 && b(state)[lane] > 0 && b0_of(state)[lane] > 0)) return false;
+      if (!(a(state)[lane] >= options_.a0 && b(state)[lane] > 0 && b0_of(state)[lane] > 0 && tau_of(state)[lane] > 0)) return false;
     }
     return true;
   }
@@ -268,12 +287,14 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
  private:
   // A b0 that underflows would make the density of an empty expert infinite at its location.
   static constexpr double smallest_b0 = 1e-12;
-  int stride() const { return factor_size(d_) + 4; }
+  static constexpr double smallest_tau = 1e-6;
+  int stride() const { return factor_size(d_) + 5; }
   int sum_stride() const { return packed_size(d_ + 1) + 1; }  // augmented X'X by rows, then n
   template <class T> T* a(T* state) const { return state + W * factor_size(d_); }
   template <class T> T* b(T* state) const { return a(state) + W; }
   template <class T> T* norm(T* state) const { return b(state) + W; }
-  template <class T> T* b0_of(T* state) const { return norm(state) + W; }
+  template <class T> T* tau_of(T* state) const { return norm(state) + W; }
+  template <class T> T* b0_of(T* state) const { return tau_of(state) + W; }
 
   // The number of expert k (by lane), given that of the first.
   Lane<W> select_expert(const double* of_first, Lane<W> k) const {
@@ -290,9 +311,10 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   }
 
   // An expert without rows.
-  void clear(double* expert, Lane<W> b0) const {
+  void clear(double* expert, Lane<W> b0, Lane<W> tau) const {
     b0.store(b0_of(expert));
-    factor_init<W>(expert, d_, 1.0 / options_.coefficient_variance);
+    tau.store(tau_of(expert));
+    factor_init<W>(expert, d_, tau);
     Lane<W>(options_.a0).store(a(expert));
     b0.store(b(expert));
     store_norm(expert);
@@ -300,7 +322,7 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   // Without rows in any lane: a is a0, and everything as `clear` left it.
   bool is_empty(const double* expert) const { return all(Lane<W>::load(a(expert)) == Lane<W>(options_.a0)); }
   HSMOE_INLINE void solve(const double* expert, const Row& row, Lane<W>& leverage, Lane<W>& mean, Lane<W>* work) const {
-    if (is_empty(expert)) factor_solve_initial<W>(d_, 1.0 / options_.coefficient_variance, row.x, leverage, mean);
+    if (is_empty(expert)) factor_solve_initial<W>(d_, Lane<W>::load(tau_of(expert)), row.x, leverage, mean);
     else factor_solve<W>(expert, d_, row.x, work, leverage, mean);
   }
   HSMOE_INLINE Lane<W> student_log_density(const double* expert, const Row& row, Lane<W>& mean, Lane<W>& q, Lane<W>* work) const {

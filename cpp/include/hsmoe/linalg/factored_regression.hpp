@@ -17,6 +17,8 @@
 //     1 / D_j,  L_{j+1,j} ... L_{d-1,j},  w_j           (d (d+1) / 2 + d entries)
 #pragma once
 
+#include <algorithm>
+
 #include <hsmoe/simd/lane.hpp>
 #include <hsmoe/types.hpp>
 
@@ -24,14 +26,18 @@ namespace hsmoe {
 
 constexpr int factor_size(int d) { return packed_size(d) + d; }
 
-/// P = precision * I, m = 0 in every lane.
+/// P = precision * I for a factor that factor_init made with another precision, in O(d).
 template <int W>
-inline void factor_init(double* factor, int d, double precision) {
-  for (int j = 0; j < d; ++j) {
-    Lane<W>(1.0 / precision).store(factor);
-    factor += W;
-    for (int i = j + 1; i <= d; ++i, factor += W) Lane<W>(0.0).store(factor);
-  }
+inline void factor_init_again(double* factor, int d, Lane<W> precision) {
+  const Lane<W> inverse_pivot = 1.0 / precision;
+  for (int j = 0; j < d; factor += W * (d - j + 1), ++j) inverse_pivot.store(factor);
+}
+
+/// P = precision * I, m = 0.
+template <int W>
+inline void factor_init(double* factor, int d, Lane<W> precision) {
+  std::fill_n(factor, W * factor_size(d), 0.0);
+  factor_init_again<W>(factor, d, precision);
 }
 
 /// q - 1 = x'P^-1 x and x'm for the design x (d), common to the lanes.  work: d lanes.
@@ -53,11 +59,10 @@ HSMOE_INLINE void factor_solve(const double* factor, int d, const double* x, Lan
 
 /// The same for the factor that factor_init made, in O(d), bit for bit.
 template <int W>
-HSMOE_INLINE void factor_solve_initial(int d, double precision, const double* x, Lane<W>& leverage, Lane<W>& mean) {
-  const double inverse_pivot = 1.0 / precision;
-  double sum = 0.0;
-  for (int j = 0; j < d; ++j) sum += x[j] * x[j] * inverse_pivot;
-  leverage = Lane<W>(sum);
+HSMOE_INLINE void factor_solve_initial(int d, Lane<W> precision, const double* x, Lane<W>& leverage, Lane<W>& mean) {
+  const Lane<W> inverse_pivot = 1.0 / precision;
+  leverage = Lane<W>(0.0);
+  for (int j = 0; j < d; ++j) leverage += x[j] * x[j] * inverse_pivot;
   mean = Lane<W>(0.0);
 }
 
@@ -95,7 +100,7 @@ HSMOE_INLINE Lane<W> factor_update(double* factor, int d, const double* x, doubl
 /// is positive semi-definite no pivot is below `precision`, and r is not below 0: rounding that says otherwise is
 /// put right.  work: packed_size(d + 1) lanes.
 template <int W>
-inline Lane<W> factor_from_sums(double* factor, int d, double precision, const double* sums, Lane<W>* work) {
+inline Lane<W> factor_from_sums(double* factor, int d, Lane<W> precision, const double* sums, Lane<W>* work) {
   // Row i of the augmented L D L': work(i, j) = L_ij D_j until column j is done.
   for (int i = 0; i <= d; ++i) {
     Lane<W>* row = work + packed_index(i, 0);
@@ -103,7 +108,7 @@ inline Lane<W> factor_from_sums(double* factor, int d, double precision, const d
     if (i < d) row[i] += precision;
   }
   for (int j = 0; j < d; ++j) {
-    const Lane<W> pivot = max(work[packed_index(j, j)], Lane<W>(precision));
+    const Lane<W> pivot = max(work[packed_index(j, j)], precision);
     const Lane<W> inverse = 1.0 / pivot;
     inverse.store(factor);
     factor += W;

@@ -229,9 +229,16 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, PosteriorExportMixin, ABC):
         """Return what is to be predicted, for a model that has not seen a row."""
 
     def _read_target(
-        self, y: Any, n_rows: int, target: Target, ignored: NDArray[np.bool_] | None = None
+        self,
+        y: Any,
+        n_rows: int,
+        target: Target,
+        ignored: NDArray[np.bool_] | None = None,
+        scored: bool = False,
     ) -> tuple[FloatArray, NDArray[np.bool_] | None]:
-        return target.read(y, n_rows, expert=self.expert, missing=self.missing, ignored=ignored)
+        return target.read(
+            y, n_rows, expert=self.expert, missing=self.missing, ignored=ignored, scored=scored
+        )
 
     def _read_rows(
         self,
@@ -317,7 +324,7 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, PosteriorExportMixin, ABC):
         """Read rows with a target; of the complete ones designs and target, and which they are."""
         state, engine, scaling, expert, gate, kept = self._read_designs(X)
         n_rows = len(expert) if kept is None else len(kept)
-        values, present = self._read_target(y, n_rows, state.target)
+        values, present = self._read_target(y, n_rows, state.target, scored=True)
         if present is not None:
             inside = present if kept is None else present[kept]
             same = gate is expert

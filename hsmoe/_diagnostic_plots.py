@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._core_protocol import FloatArray
-from ._figures import ACCENT, COLOURS, MAIN, axes_or_new, new_figure, plain, thousands
+from ._figures import (
+    ACCENT,
+    COLOURS,
+    MAIN,
+    axes_or_new,
+    new_figure,
+    path_of,
+    plain,
+    table_of,
+    thousands,
+)
 from ._pit import PitHistogram
 
 if TYPE_CHECKING:
@@ -69,8 +79,8 @@ def plot_ess(
     >>> ax.get_ylabel()
     'particles'
     """
+    path = path_of(ess, "ess")
     ax = axes_or_new(ax)
-    path = np.asarray(ess, dtype=np.float64)
     position, means, low, high = _blocks(path[:, None], _MOST_BLOCKS)
     if len(position) < len(path):
         ax.fill_between(position, low[:, 0], high[:, 0], color=MAIN, alpha=0.35, linewidth=0)
@@ -148,8 +158,8 @@ def plot_pit(
     >>> ax.get_ylabel()
     'density'
     """
+    histogram = PitHistogram.of(path_of(pit, "pit"), bins, coverage)
     ax = axes_or_new(ax)
-    histogram = PitHistogram.of(np.asarray(pit, dtype=np.float64), bins, coverage)
     n_bins, n = len(histogram.counts), max(histogram.n, 1)
     density = histogram.counts * n_bins / n
     low, high = (count * n_bins / n for count in histogram.band)
@@ -217,7 +227,7 @@ def plot_expert_weight(
     >>> ax.get_ylabel()
     'mean routing probability'
     """
-    weight = np.asarray(expert_weight, dtype=np.float64)
+    weight = table_of(expert_weight, "expert_weight")
     if weight.ndim != 2:
         raise ValueError(
             f"expert_weight has shape {weight.shape}; it must have two dimensions, rows and experts"

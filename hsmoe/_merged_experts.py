@@ -268,6 +268,11 @@ def merge_experts(
     >>> sorted(merged.reduced().coefficients[:, 1].round().tolist())
     [-1.0, 3.0]
     """
+    if not isinstance(model, HSMoERegressor):
+        raise ValueError(
+            f"model is a {type(model).__name__}; merge_experts takes an HSMoERegressor that has "
+            "learned rows"
+        )
     count = check_integer("n_draws", n_draws, 1)
     check_number("c", c)
     if (X is None) != (y is None):

@@ -19,7 +19,7 @@ from ._dispatch import core
 from ._scaling import Scaling
 from ._seeding import draw_seed
 from ._state import LearnedState
-from ._targets import LARGEST_COUNT
+from ._targets import LARGEST_SCORED
 
 __all__ = ["PredictiveMixture", "predictive_mixture"]
 
@@ -143,5 +143,5 @@ def predictive_mixture(
         weight=np.asarray(weight),
         field=np.asarray(field),
         discrete=discrete,
-        highest=float(settings.get("n_trials", LARGEST_COUNT)),
+        highest=float(settings.get("n_trials", LARGEST_SCORED)),
     )

@@ -225,6 +225,10 @@ def select_n_experts(
     >>> bool(selection.log_bayes_factor(2, 1)[-1] > 100)
     True
     """
+    if isinstance(candidates, str) or not isinstance(candidates, Iterable):
+        raise ValueError(
+            f"candidates is {candidates!r}; pass the numbers of experts to compare, such as [1, 2, 3]"
+        )
     numbers = sorted(check_integer("candidates", k, 1) for k in candidates)
     if not numbers:
         raise ValueError("candidates is empty; pass at least one number of experts")

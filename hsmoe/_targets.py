@@ -18,7 +18,7 @@ from ._experts import BinomialExpert, Expert
 from ._scaling import Scaling
 from ._validation import BoolArray, read_labels, read_target
 
-__all__ = ["LARGEST_COUNT", "ClassTarget", "CountTarget", "RealTarget", "Target", "class_labels"]
+__all__ = ["LARGEST_SCORED", "ClassTarget", "CountTarget", "RealTarget", "Target", "class_labels"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class RealTarget:
         expert: Any,
         missing: Any,
         ignored: BoolArray | None = None,
+        scored: bool = False,
     ) -> tuple[FloatArray, BoolArray | None]:
         """Return ``n_rows`` values as the engine numbers them, and which are present."""
-        return read_target(y, n_rows, missing=missing)
+        return read_target(y, n_rows, missing=missing, ignored=ignored)
 
     def scaling(self, X: FloatArray, y: FloatArray, standardize: bool, expert: Expert) -> Scaling:
         """Return the scaling that the warm-up rows determine."""
@@ -62,11 +63,16 @@ class CountTarget:
         expert: Any,
         missing: Any,
         ignored: BoolArray | None = None,
+        scored: bool = False,
     ) -> tuple[FloatArray, BoolArray | None]:
-        """Return ``n_rows`` counts, and which are present."""
-        values, present = read_target(y, n_rows, missing=missing)
+        """Return ``n_rows`` counts, and which are present.
+
+        Those to be ``scored`` only may be larger than those to be learned.
+        """
+        values, present = read_target(y, n_rows, missing=missing, ignored=ignored)
         trials = expert.n_trials if isinstance(expert, BinomialExpert) else None
-        highest = LARGEST_COUNT if trials is None else trials
+        largest = LARGEST_SCORED if scored else LARGEST_COUNT
+        highest = largest if trials is None else trials
         given = np.where(np.isnan(values), 0.0, values)
         wrong = (given < 0) | (given > highest) | (given != np.floor(given))
         if wrong.any():
@@ -113,19 +119,21 @@ class ClassTarget:
         expert: Any,
         missing: Any,
         ignored: BoolArray | None = None,
+        scored: bool = False,
     ) -> tuple[FloatArray, BoolArray | None]:
         """Return the numbers of ``n_rows`` classes, and which are present.
 
-        Rows that are ``ignored`` may be of an unknown class; they get any number.
+        Rows that are ``ignored`` may be of an unknown class, or of none; they get any number.
         """
-        labels, present = read_labels(y, n_rows, missing=missing)
+        labels, present = read_labels(y, n_rows, missing=missing, ignored=ignored)
         numbers = np.full(n_rows, np.nan)
         inside = slice(None) if present is None else present
         known = labels[inside]
         place = {label: float(c) for c, label in enumerate(self.classes.tolist())}
         numbers[inside] = [place.get(label, np.inf) for label in known.tolist()]
         if ignored is not None:
-            numbers[ignored & np.isinf(numbers)] = 0.0
+            numbers[ignored & ~np.isfinite(numbers)] = 0.0
+            present = None if present is None else present | ignored
         unknown = np.isinf(numbers)
         if unknown.any():
             row = int(np.argmax(unknown))
@@ -156,6 +164,7 @@ class ClassTarget:
 Target = RealTarget | CountTarget | ClassTarget
 
 LARGEST_COUNT = 100_000  # the cost of a row grows with its count
+LARGEST_SCORED = 2**53  # whole numbers beyond it are not all numbers of the type float
 _MOST_CLASSES = 256
 
 

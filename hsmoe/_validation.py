@@ -325,9 +325,17 @@ def _advice(value: float, n_rows: int) -> str:
 
 
 def read_target(
-    y: Any, n_rows: int | None, *, missing: Any, what: str = "y"
+    y: Any,
+    n_rows: int | None,
+    *,
+    missing: Any,
+    what: str = "y",
+    ignored: BoolArray | None = None,
 ) -> tuple[FloatArray, BoolArray | None]:
-    """Read a real target of ``n_rows`` values; returns it and which values are present."""
+    """Read a real target of ``n_rows`` values; returns it and which values are present.
+
+    Those of rows that are ``ignored`` may be anything; they become 0.
+    """
     skip = _check_missing(missing)
     frame = _from_frame(y, what)
     if frame is not None:
@@ -345,6 +353,8 @@ def read_target(
         raise ValueError(
             f"{what} has {len(values)} values, but X has {n_rows} rows; pass one value for each row"
         )
+    if ignored is not None:
+        values = np.where(ignored, 0.0, values)
     if np.isfinite(values).all():
         return values, None
     unusable = np.isinf(values) if skip else ~np.isfinite(values)
@@ -368,9 +378,12 @@ def _only_column(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def read_labels(
-    y: Any, n_rows: int | None, *, missing: Any
+    y: Any, n_rows: int | None, *, missing: Any, ignored: BoolArray | None = None
 ) -> tuple[NDArray[Any], BoolArray | None]:
-    """Read class labels: all text, or all numbers; returns them and which are present."""
+    """Read class labels: all text, or all numbers; returns them and which are present.
+
+    Rows that are ``ignored`` may lack theirs.
+    """
     skip = _check_missing(missing)
     for library in ("pandas", "polars"):
         module = _library(library)
@@ -424,9 +437,10 @@ def read_labels(
                 f"y: row {row} is {labels[row]:g}, a fraction; class labels must be text, whole "
                 "numbers or booleans: use HSMoERegressor for continuous targets"
             )
-    if absent.any() and not skip:
-        row = int(np.argmax(absent))
-        raise ValueError(f"y: row {row} is missing; " + _advice(np.nan, int(absent.sum())))
+    wanted = absent if ignored is None else absent & ~ignored
+    if wanted.any() and not skip:
+        row = int(np.argmax(wanted))
+        raise ValueError(f"y: row {row} is missing; " + _advice(np.nan, int(wanted.sum())))
     return labels, ~absent if absent.any() else None
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._core_protocol import IntArray
-from ._targets import CountTarget, Target
+import numpy as np
+
+from ._core_protocol import FloatArray, IntArray
+from ._experts import BinomialExpert
+from ._targets import LARGEST_SCORED, CountTarget, Target
+from ._validation import read_target
 from .forecast import CountForecast
 from .regressor import HSMoERegressor
 
@@ -77,6 +81,24 @@ random_state, verbose
 
     def _new_target(self, y: Any, frequencies: IntArray | None = None) -> Target:
         return CountTarget()
+
+    def predict_cdf(self, X: Any, y: Any) -> FloatArray:
+        """Return the predictive probability of a count up to ``y``, shape (n,).
+
+        Parameters
+        ----------
+        X : array_like or data frame, shape (n, d)
+            Features, in raw units.
+        y : array_like, shape (n,)
+            Where to evaluate: any numbers.
+        """
+        values, _ = read_target(y, None, missing=self.missing)
+        probability = super().predict_cdf(X, np.clip(np.floor(values), 0.0, self._highest()))
+        return np.where(values < 0, 0.0, probability)
+
+    def _highest(self) -> int:
+        expert = self._begun().settings.expert
+        return expert.n_trials if isinstance(expert, BinomialExpert) else LARGEST_SCORED
 
     def prequential(self, X: Any, y: Any, *, crps: bool = True) -> CountForecast:
         """Forecast each row from all rows before it, then learn it.

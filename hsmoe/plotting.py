@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._diagnostic_plots import plot_ess, plot_expert_weight, plot_pit, plot_resampling
-from ._figures import ACCENT, COLOURS, MAIN, axes_or_new, new_figure, plain, thousands
+from ._figures import ACCENT, COLOURS, MAIN, axes_or_new, new_figure, path_of, plain, thousands
 from ._selection_plots import plot_dendrogram, plot_selection
 from ._summary import predictors
 
@@ -102,9 +102,15 @@ def plot_predictive_band(
     >>> ax.get_ylabel()
     'metres'
     """
+    values = path_of(y, "y")
+    bands = np.asarray(quantiles, dtype=np.float64)
+    if bands.shape != (len(values), len(BAND_PROBS)):
+        raise ValueError(
+            f"quantiles has shape {bands.shape}; it must be ({len(values)}, {len(BAND_PROBS)}): "
+            "the predictive quantiles at plotting.BAND_PROBS for each value of y"
+        )
+    low, q1, median, q3, high = bands.T
     ax = axes_or_new(ax)
-    values = np.asarray(y, dtype=np.float64)
-    low, q1, median, q3, high = np.asarray(quantiles, dtype=np.float64).T
     position = np.arange(1, len(values) + 1) if x is None else np.asarray(x)
     outside = (values < low) | (values > high)
     # Rows do not follow from each other, so each has its own bar rather than a ribbon.
@@ -224,8 +230,8 @@ def plot_evidence(
     >>> plotting.plot_evidence(forecast.log_evidence).get_xlabel()
     'rows learned'
     """
+    path = path_of(log_evidence, "log_evidence")
     ax = axes_or_new(ax)
-    path = np.asarray(log_evidence, dtype=np.float64)
     position = np.arange(1, len(path) + 1)
     # More points than pixels only make the file large.
     step = max(1, len(path) // 4000)

@@ -172,7 +172,7 @@ def test_binomial_counts():
     [
         ([1, 2, -1, 0], r"y: row 2 is -1; counts must be whole numbers from 0"),
         ([1, 2.5, 1, -3], r"y: row 1 is 2.5; .*2 rows are so"),
-        ([1, 2, 1, 2e6], r"y: row 3 is 2e\+06; counts must be whole numbers from 0 to 100,000"),
+        ([1, 2, 1, 1e17], r"y: row 3 is 1e\+17; counts must be whole numbers from 0 to "),
         ([1, np.nan, 1, 2], r"y: row 1 is missing"),
         (["1", "2", "1", "2"], r"y has dtype"),
     ],
@@ -185,6 +185,30 @@ def test_wrong_counts_are_refused_by_name(y, message):
         with pytest.raises(ValueError, match=message):
             call(X, y)
     assert model.to_bytes() == before
+
+
+def test_scored_counts_may_be_larger_than_learned_ones():
+    X = np.arange(8.0).reshape(4, 2)
+    model = small(n_warmup=2).fit(X, [1, 4, 0, 2])
+    with pytest.raises(ValueError, match=r"y: row 0 is 2e\+06; counts must be .* 0 to 100,000"):
+        model.partial_fit(X[:1], [2_000_000])
+    mixture = model._predict_mixture(X[:2])
+    at = np.array([2e6, 1e12])
+    np.testing.assert_allclose(
+        model.log_density(X[:2], at), mixture.log_density(at[:, None])[:, 0], rtol=1e-12
+    )
+    assert (np.diff(model.crps(X[[0, 0]], at)) > 9e11).all()
+
+
+def test_cumulative_probability_anywhere():
+    X = np.arange(8.0).reshape(4, 2)
+    model = small(n_warmup=2).fit(X, [1, 4, 0, 2])
+    whole = model.predict_cdf(X, [0, 1, 2, 3])
+    np.testing.assert_array_equal(model.predict_cdf(X, [0.2, 1.9, 2.5, 3.0]), whole)
+    np.testing.assert_array_equal(model.predict_cdf(X, [-1e9, -1.0, -0.5, -1e-9]), 0.0)
+    np.testing.assert_allclose(model.predict_cdf(X, [1e15] * 4), 1.0, rtol=1e-9)
+    binomial = small(n_warmup=2, expert=hsmoe.BinomialExpert(4)).fit(X, [1, 4, 0, 2])
+    np.testing.assert_allclose(binomial.predict_cdf(X, [4, 5, 1e9, 4.5]), 1.0, rtol=1e-12)
 
 
 def test_experts_of_other_targets_are_refused():

@@ -190,6 +190,22 @@ def test_plot_pit(run, tmp_path):
     plotting.save_figure(ax.figure, tmp_path / "pit.png")
 
 
+def test_plots_say_which_part_of_a_forecast_they_take(run):
+    _, forecast = run
+    for draw, name in (
+        (plotting.plot_ess, "ess"),
+        (plotting.plot_pit, "pit"),
+        (plotting.plot_expert_weight, "expert_weight"),
+        (plotting.plot_evidence, "log_evidence"),
+    ):
+        with pytest.raises(ValueError, match=rf"{name} is the whole Forecast; pass .*\.{name}"):
+            draw(forecast)
+    with pytest.raises(ValueError, match=r"pit has shape \(2, 2\); it must have one number a row"):
+        plotting.plot_pit(np.full((2, 2), 0.5))
+    with pytest.raises(ValueError, match=r"quantiles has shape \(3, 2\); it must be \(3, 5\)"):
+        plotting.plot_predictive_band(np.zeros(3), np.zeros((3, 2)))
+
+
 def test_plot_expert_weight(run, tmp_path):
     _, forecast = run
     for window in (None, 1, 7, 1000):

@@ -392,6 +392,8 @@ def test_model_refusals(fitted, two_regimes):
         merge_experts(fitted, c=-1)
     with pytest.raises(hsmoe.NotFittedError):
         merge_experts(HSMoERegressor())
+    with pytest.raises(ValueError, match="model is a list; merge_experts takes an HSMoERegressor"):
+        merge_experts([fitted])
     forgetful = HSMoERegressor(
         **ONE_ISLAND, n_experts=2, n_particles=8, retain=0, random_state=0
     ).fit(X, y)

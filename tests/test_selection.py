@@ -203,6 +203,8 @@ def test_islands_that_disagree_are_named():
         ([2, 2], {}, r"candidates names a number twice: \[2, 2\]"),
         ([0], {}, "candidates is 0; it must be an integer of at least 1"),
         ([1.5], {}, "candidates is 1.5"),
+        (3, {}, r"candidates is 3; pass the numbers of experts to compare"),
+        ("12", {}, "candidates is '12'; pass the numbers"),
         ([2], {"gate": [0, 1]}, r"gate is \[0, 1\], which fits one number of experts only"),
         ([2], {"n_particles": 0}, "n_particles is 0"),
     ],

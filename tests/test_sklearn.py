@@ -205,6 +205,18 @@ def test_rows_of_no_weight_teach_nothing(rows):
     assert model.partial_fit(X, y, sample_weight=np.zeros(len(y))).to_bytes() == before
 
 
+@pytest.mark.parametrize("model", [HSMoERegressor(**SMALL), HSMoEClassifier(**SMALL)])
+def test_targets_of_weight_zero_do_not_matter(model):
+    X = np.arange(40.0).reshape(20, 2)
+    y, weights = (X[:, 0] > 20).astype(float), np.ones(20)
+    weights[3] = 0
+    known = model.fit(X, y, sample_weight=weights).to_bytes()
+    y[3] = np.nan
+    assert model.fit(X, y, sample_weight=weights).to_bytes() == known
+    with pytest.raises(ValueError, match="y: row 3 is missing"):
+        model.fit(X, y)
+
+
 @pytest.mark.parametrize(
     ("weights", "words"),
     [

@@ -39,7 +39,7 @@ void ForecastLaw::at_values(const ForecastComponents& c, const double* y, Index 
   for (Index i = 0; i < c.n; ++i) {
     const ComponentView m = row_of(c, fields(), i);
     for (Index j = i * n_values; j < (i + 1) * n_values; ++j) {
-      if (const char* wanted = law_->refusal(y[j]))
+      if (const char* wanted = law_->refusal(y[j], false))
         detail::invalid("ForecastLaw", ("y of row " + std::to_string(i)).c_str(), y[j], wanted);
       out[j] = per_value(m, y[j]);
     }

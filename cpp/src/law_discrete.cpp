@@ -28,7 +28,7 @@ class ClassLaw final : public PredictiveLaw {
   explicit ClassLaw(int n_classes) : C_(n_classes) {}
   int fields() const override { return C_; }
   int n_classes() const override { return C_; }
-  const char* refusal(double y) const override {
+  const char* refusal(double y, bool) const override {
     return y >= 0 && y < C_ && y == std::floor(y) ? nullptr : "the number of a class";
   }
   void class_proba(const ComponentView& m, double* out) const override {
@@ -305,8 +305,9 @@ class CountLaw : public PredictiveLaw {
 class NegativeBinomialLaw final : public CountLaw {
  public:
   int fields() const override { return 2; }
-  const char* refusal(double y) const override {
-    return y >= 0 && y == std::floor(y) && y <= 1e5 ? nullptr : "a whole number from 0 to 100000";
+  const char* refusal(double y, bool learned) const override {
+    if (y >= 0 && y == std::floor(y) && y <= (learned ? 1e5 : 9007199254740992.0)) return nullptr;
+    return learned ? "a whole number from 0 to 100000" : "a whole number from 0 to 2^53";
   }
   double mean(const ComponentView& m) const override {
     double sum = 0;
@@ -330,7 +331,15 @@ class NegativeBinomialLaw final : public CountLaw {
     const double mu = m[0][i], r = m[1][i];
     if (!(mu > 0)) return k == 0 ? 0 : -inf;
     const double log_miss = -std::log1p(mu / r);  // log r/(r + mu)
-    return std::lgamma(k + r) - std::lgamma(r) - std::lgamma(k + 1) + r * log_miss + k * (std::log(mu / r) + log_miss);
+    return log_gamma_ratio(k + 1, r - 1) - std::lgamma(r) + r * log_miss - k * std::log1p(r / mu);
+  }
+  /// log Gamma(z + a) / Gamma(z).  Of large z the difference of Stirling's series, term by term, where that of the
+  /// logarithms would cancel:
+  ///     (z - 1/2) log(1 + a/z) + a log(z + a) - a + s(z + a) - s(z)    s(z) = 1/(12 z) - 1/(360 z^3) + ...
+  static double log_gamma_ratio(double z, double a) {
+    if (z < 1000) return std::lgamma(z + a) - std::lgamma(z);
+    const auto s = [](double t) { return (1.0 / 12 - 1 / (360 * t * t)) / t; };
+    return (z - 0.5) * std::log1p(a / z) + a * (std::log(z + a) - 1) + s(z + a) - s(z);
   }
   double component_cdf(const ComponentView& m, std::size_t i, double k, bool above) const override {
     const double mu = m[0][i], r = m[1][i], hit = 1 / (1 + mu / r), miss = 1 / (1 + r / mu);
@@ -345,7 +354,7 @@ class BinomialLaw final : public CountLaw {
   explicit BinomialLaw(double n_trials)
       : n_(n_trials), wanted_("a whole number from 0 to n_trials = " + std::to_string(long(n_trials))) {}
   int fields() const override { return 1; }
-  const char* refusal(double y) const override {
+  const char* refusal(double y, bool) const override {
     return y >= 0 && y <= n_ && y == std::floor(y) ? nullptr : wanted_.c_str();
   }
   double mean(const ComponentView& m) const override {

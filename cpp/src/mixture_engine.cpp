@@ -8,9 +8,9 @@
 
 namespace hsmoe {
 
-void MixtureEngine::check_targets(const Rows& rows) const {
+void MixtureEngine::check_targets(const Rows& rows, bool learned) const {
   for (Index i = 0; i < rows.n; ++i)
-    if (const char* wanted = law_->refusal(rows.y[i]))
+    if (const char* wanted = law_->refusal(rows.y[i], learned))
       detail::invalid("Engine", ("y of row " + std::to_string(i)).c_str(), rows.y[i], wanted);
 }
 
@@ -28,18 +28,18 @@ void MixtureEngine::quantiles(const Rows& rows, const double* probs, int n_probs
 }
 
 void MixtureEngine::cdf(const Rows& rows, int n_jobs, double* out) const {
-  check_targets(rows);
+  check_targets(rows, false);
   for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->cdf(m, rows.y[i]); });
 }
 
 void MixtureEngine::log_density(const Rows& rows, int n_jobs, double* out) const {
-  check_targets(rows);
+  check_targets(rows, false);
   for_each_forecast(rows, n_jobs,
                     [&](Index i, const ComponentView& m, MixtureWorkspace&) { out[i] = law_->log_density(m, rows.y[i]); });
 }
 
 void MixtureEngine::crps(const Rows& rows, int n_jobs, double* out) const {
-  check_targets(rows);
+  check_targets(rows, false);
   for_each_forecast(rows, n_jobs, [&](Index i, const ComponentView& m, MixtureWorkspace& workspace) {
     out[i] = law_->crps(m, rows.y[i], workspace);
   });
@@ -153,7 +153,7 @@ void MixtureEngine::check_state(const EngineState& s, Index N, Index fields) con
   finite(s.retained_xy, "retained_xy");
   finite(s.retained_u, "retained_u");
   for (Index i = 0; i < n_retained; ++i)
-    require(!law_->refusal(s.retained_xy[i * width + width - 1]), "retained_xy", "holds a target that the experts cannot have");
+    require(!law_->refusal(s.retained_xy[i * width + width - 1], true), "retained_xy", "holds a target that the experts cannot have");
   require(s.first_retained >= 0 && s.first_retained <= s.n_rows, "first_retained", "lies outside the stream");
   require(config_.retain != 0 ? n_retained == s.n_rows - s.first_retained : n_retained == 0, "retained_xy",
           "does not end with the last row");

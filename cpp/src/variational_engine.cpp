@@ -199,7 +199,7 @@ void VariationalEngine::part_ways() {
 void VariationalEngine::learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast_path,
                               const Poll& poll) {
   if (rows.n == 0) return;
-  check_targets(rows);
+  check_targets(rows, true);
   const Index R = n_islands(), K = config_.n_experts;
   ThreadPool pool(int(std::min<Index>(n_jobs, R)));
   std::vector<Flight> flights;

@@ -104,7 +104,7 @@ void VariationalEngine::draw(const std::vector<Index>& members, const std::uint6
     if (i < 0 || i >= n_islands()) hsmoe::detail::invalid("Engine.draw", "particles", i, "the number of a particle");
   const Index M = Index(members.size());
   if (M == 0) return;
-  if (rows.y) check_targets(rows);
+  if (rows.y) check_targets(rows, true);
   ThreadPool pool(int(std::min<Index>(n_jobs, M)));
   pool.run(M, [&](Index begin, Index end, int) {
     VariationalGate::Work work(*gate_);

@@ -217,8 +217,17 @@ void discrete() {
   MixtureWorkspace work;
   const double crps_of[][2] = {{0, 819972212.6589788}, {25, 819972199.6338943}, {5000, 819976008.6859951}, {90000, 820044070.8933477}};
   for (const auto& [y, crps] : crps_of) CHECK_CLOSE(negative->crps(wide.view(), y, work), crps, 1e-5 * crps);
-  CHECK(negative->refusal(3) == nullptr && negative->refusal(-1) && negative->refusal(0.5) && negative->refusal(2e5));
-  CHECK(negative->refusal(std::numeric_limits<double>::quiet_NaN()));
+  CHECK(!negative->refusal(3, true) && negative->refusal(-1, false) && negative->refusal(0.5, false) && negative->refusal(2e5, true));
+  CHECK(!negative->refusal(2e5, false) && negative->refusal(1e300, false));
+  // Large counts.  Reference: mpmath, 60 digits.
+  const double log_probability_of[][4] = {{1e12, 1e12, 2, -28.244726754809658},      {1e12, 3e11, 0.05, -30.856154957108367},
+                                          {123456, 2e5, 205, -30.398482787588357},    {9007199254740992, 1e15, 40, -268.18038586474045},
+                                          {5000, 4000, 1e6, -120.39995942866961},     {1500, 2, 0.5, -339.74910439733332}};
+  for (const auto& [k, mu, r, log_p] : log_probability_of) {
+    const Mixture one{{1.0}, {mu, r}};
+    CHECK_CLOSE(negative->log_density(one.view(), k), log_p, 1e-10 * std::abs(log_p) + 1e-15 * r * std::log(r + 1));
+  }
+  CHECK(negative->refusal(std::numeric_limits<double>::quiet_NaN(), false));
 
   for (double trials : {1.0, 12.0, 700.0}) {
     BinomialOptions o;
@@ -229,7 +238,7 @@ void discrete() {
     MixtureWorkspace workspace;
     if (trials > 5) counts(*law, m, p, 1e-9);
     else CHECK_CLOSE(law->crps(m.view(), 1, workspace), p[0] * p[0], 1e-12);
-    CHECK(law->refusal(trials) == nullptr && law->refusal(trials + 1) && law->refusal(0.5));
+    CHECK(!law->refusal(trials, true) && law->refusal(trials + 1, false) && law->refusal(0.5, false));
   }
 
   // A probability of success that rounds to one.
@@ -263,7 +272,7 @@ void discrete() {
   for (int c = 0; c < 3; ++c) {
     CHECK_CLOSE(proba[c], p[c], 1e-15);
     CHECK_CLOSE(law->log_density(m.view(), c), std::log(p[c]), 1e-14);
-    CHECK(law->refusal(c) == nullptr);
+    CHECK(!law->refusal(c, true));
   }
   CHECK_CLOSE(law->cdf(m.view(), 1), 0.475, 1e-15);
   CHECK_CLOSE(law->crps(m.view(), 0, workspace), 0.65 * 0.65 + 0.525 * 0.525, 1e-14);

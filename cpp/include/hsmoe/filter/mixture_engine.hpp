@@ -44,7 +44,7 @@ class MixtureEngine : public Engine {
 
   Index n_islands() const { return config_.n_islands; }
   /// Targets that the law of the experts cannot have are refused before anything is done with them.
-  void check_targets(const Rows& rows) const;
+  void check_targets(const Rows& rows, bool learned) const;
   std::vector<double> pooled_weights() const;  // (islands, particles), adding up to 1
   /// The number of a particle in range, or of the heaviest where i is negative.
   Index chosen_particle(Index i, const std::vector<double>& weights) const;

@@ -15,7 +15,7 @@ void ParticleFilter<W>::draw(const std::vector<Index>& particles, const std::uin
       detail::invalid("Engine.draw", "particles", i, "the number of a particle");
   const Index M = Index(particles.size());
   if (M == 0) return;
-  if (rows.y) check_targets(rows);
+  if (rows.y) check_targets(rows, true);
   ThreadPool pool(int(std::min<Index>(n_jobs, M)));
   pool.run(M, [&](Index begin, Index end, int) {
     // log g or log f, memo, work, draw.

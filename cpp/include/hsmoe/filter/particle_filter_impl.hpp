@@ -218,7 +218,7 @@ template <int W>
 void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& path, const ForecastPath* forecast,
                               const Poll& poll) {
   if (rows.n == 0) return;
-  check_targets(rows);
+  check_targets(rows, true);
   ThreadPool pool(int(std::min<Index>(n_jobs, population_.store.n_blocks())));
   std::vector<Scratch> scratch = scratches(pool.size());
 

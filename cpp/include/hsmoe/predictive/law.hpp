@@ -26,8 +26,8 @@ class PredictiveLaw {
  public:
   virtual ~PredictiveLaw() = default;
   virtual int fields() const = 0;  // parameters of a component
-  /// Null if y can be a target, else what a target must be.
-  virtual const char* refusal(double) const { return nullptr; }
+  /// Null if y can be scored, or (`learned`) learned, else what it must be.  What is only scored may be larger.
+  virtual const char* refusal(double, bool /*learned*/) const { return nullptr; }
 
   virtual double mean(const ComponentView& m) const = 0;
   virtual double variance(const ComponentView& m) const = 0;

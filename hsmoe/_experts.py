@@ -53,7 +53,7 @@ class GaussianExpert:
     b0: float = 0.1
     b0_shape: float = 1.0
     coefficient_variance: float = 10.0
-    coefficient_shape: float = 0.0
+    coefficient_shape: float = 1.0
 
     def __post_init__(self) -> None:
         _check_noise(self)
@@ -114,7 +114,7 @@ class StudentExpert:
     b0: float = 0.1
     b0_shape: float = 1.0
     coefficient_variance: float = 10.0
-    coefficient_shape: float = 0.0
+    coefficient_shape: float = 1.0
 
     def __post_init__(self) -> None:
         if self.df is not None:
@@ -157,7 +157,7 @@ class LaplaceExpert:
     b0: float = 0.1
     b0_shape: float = 1.0
     coefficient_variance: float = 10.0
-    coefficient_shape: float = 0.0
+    coefficient_shape: float = 1.0
 
     def __post_init__(self) -> None:
         _check_noise(self)

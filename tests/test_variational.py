@@ -16,7 +16,14 @@ from hsmoe._dispatch import core
 from hsmoe._trees import gate_tree
 
 FORMS = ["full", "diagonal"]
-GAUSSIAN = {"kind": "gaussian", "a0": 2.0, "b0": 0.1, "b0_shape": 1.0, "coefficient_variance": 10.0}
+GAUSSIAN = {
+    "kind": "gaussian",
+    "a0": 2.0,
+    "b0": 0.1,
+    "b0_shape": 1.0,
+    "coefficient_variance": 10.0,
+    "coefficient_shape": 1.0,
+}
 
 
 def regimes(n, seed=0, d=2, noise=0.2):
@@ -134,6 +141,7 @@ def test_the_bound_never_falls():
         batch.update_gate,
         batch.update_scales_moments,
         batch.update_experts,
+        twin.taus,
         batch.update_responsibilities,
     )
     bound, climbed = batch.elbo(), np.zeros(len(steps))
@@ -165,7 +173,7 @@ def test_the_twin_knows_the_mean_of_an_inverse_square(c):
 @pytest.mark.parametrize("b0_shape", [0.0])
 def test_one_expert_is_conjugate_regression(b0_shape):
     X, y = regimes(50)
-    e = engine(1, 3, streams(1), expert={**GAUSSIAN, "b0_shape": b0_shape}, retain=0)
+    e = engine(1, 3, streams(1), expert={**GAUSSIAN, "b0_shape": b0_shape, "coefficient_shape": 0.0}, retain=0)
     found = e.prequential(design(X), design(X), y, 1, False)["log_density"]
     P, h, square = np.eye(3) / 10, np.zeros(3), 0.0
     for i, (x, t) in enumerate(zip(design(X), y, strict=True)):
@@ -186,7 +194,8 @@ def test_one_diagonal_expert_has_the_mean_of_conjugate_regression():
     X = rng.normal(size=(64, 2)) @ [[1.0, 0.8], [0.0, 0.6]]  # correlated
     y = X @ [1.0, -2.0] + 0.3 * rng.normal(size=64)
     D = design(X)
-    e = engine(1, 3, streams(1), form="diagonal", retain=8, n_scans=200)
+    known = {**GAUSSIAN, "coefficient_shape": 0.0}
+    e = engine(1, 3, streams(1), form="diagonal", expert=known, retain=8, n_scans=200)
     e.learn(D[:16], D[:16], y[:16], 1)  # a scan of all 16 rows
     P = np.eye(3) / 10 + D[:16].T @ D[:16]
     np.testing.assert_allclose(

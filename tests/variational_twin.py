@@ -67,12 +67,14 @@ class Twin:
         b0=0.1,
         b0_shape=1.0,
         coefficient_variance=10.0,
+        coefficient_shape=1.0,
     ):
         self.K, self.d, self.diagonal, self.retain = n_experts, dim, diagonal, retain
         self.rng, self.sampled_rows, self.n_scans = Xoshiro(stream), sampled_rows, n_scans
         self.forgetting, self.tau0, self.slab = forgetting, tau0, slab
         self.isd, self.a0, self.b0, self.b0_shape = intercept_sd, a0, b0, b0_shape
-        self.D_expert = np.full(dim, 1 / coefficient_variance)
+        self.v0, self.tau_shape = coefficient_variance, coefficient_shape
+        self.D_expert = np.full((n_experts, dim), 1 / coefficient_variance)
         L = len(nodes)
         self.left, self.right = np.zeros((L, n_experts)), np.zeros((L, n_experts))
         for l, (low, middle, high) in enumerate(nodes):
@@ -90,7 +92,20 @@ class Twin:
 
     def empty(self):
         shape = (self.d,) if self.diagonal else (self.d, self.d)
+        # "square": sum r y^2; diagonal: R + m'h, which no prior enters either.
         return {"A": np.zeros(shape), "h": np.zeros(self.d), "square": 0.0, "n": 0.0}
+
+    def taus(self):
+        """Update q(tau), the precision of the coefficients of each expert in units of the noise."""
+        if self.tau_shape == 0:
+            return
+        for k, belief in enumerate(self.expert):
+            m, V = self.solve(belief, self.D_expert[k])
+            a, b, _ = self.noise(belief, self.squares(belief, m))
+            second = m @ m * a / b + np.trace(V)
+            self.D_expert[k] = (self.tau_shape + self.d / 2) / (
+                self.tau_shape * self.v0 + second / 2
+            )
 
     def set_prior(self):
         self.D = self.w * self.inv_tau + 1 / self.slab**2
@@ -112,7 +127,7 @@ class Twin:
 
     def squares(self, belief, m):
         """R of an expert at its mean m."""
-        return belief["square"] if self.diagonal else max(belief["square"] - m @ belief["h"], 0.0)
+        return max(belief["square"] - m @ belief["h"], 0.0)
 
     def noise(self, belief, R):
         """Return a, b and E[b0], where q(1/s2) and q(b0) agree with each other."""
@@ -153,8 +168,8 @@ class Twin:
         for belief, D, mu in zip(self.gate, self.D, self.mu, strict=True):
             m, V = self.solve(belief, D, mu)
             gates.append((x @ m, x @ V @ x))
-        for belief in self.expert:
-            m, V = self.solve(belief, self.D_expert)
+        for belief, D in zip(self.expert, self.D_expert, strict=True):
+            m, V = self.solve(belief, D)
             a, b, _ = self.noise(belief, self.squares(belief, m))
             experts.append((x @ m, x @ V @ x, a, b))
         return gates, experts
@@ -192,8 +207,13 @@ class Twin:
             belief, e = self.expert[k], y - loc_k
             if r[k] < 1e-10:
                 continue
-            self.add(belief, x, r[k], r[k] * y, self.D_expert)
-            belief["square"] += r[k] * e**2 / (1 + r[k] * lev) if self.diagonal else r[k] * y**2
+            R = self.squares(belief, self.solve(belief, self.D_expert[k])[0])
+            self.add(belief, x, r[k], r[k] * y, self.D_expert[k])
+            if self.diagonal:
+                R += r[k] * e**2 / (1 + r[k] * lev)
+                belief["square"] = R + self.solve(belief, self.D_expert[k])[0] @ belief["h"]
+            else:
+                belief["square"] += r[k] * y**2
             belief["n"] += r[k]
         self.n += 1
         if self.retain != 0:
@@ -224,6 +244,7 @@ class Twin:
             self.inv_tau = (self.M + 1) / 2 / (self.inv_xi + total / 2)
             self.inv_xi = 1 / (1 / self.tau0**2 + self.inv_tau)
         self.set_prior()
+        self.taus()
 
     # ------------------------------------------------------------------ scans
 
@@ -249,7 +270,9 @@ class Twin:
             gates = [
                 self.solve(b, D, mu) for b, D, mu in zip(self.gate, self.D, self.mu, strict=True)
             ]
-            experts = [self.solve(b, self.D_expert) for b in self.expert]
+            experts = [
+                self.solve(b, D) for b, D in zip(self.expert, self.D_expert, strict=True)
+            ]
             noise = [
                 self.noise(b, self.squares(b, m))
                 for b, (m, _) in zip(self.expert, experts, strict=True)
@@ -286,7 +309,7 @@ class Twin:
                 kept[0].append(frozen_l)
             for k, base in enumerate(frozen[1]):
                 self.expert[k], frozen_k = self.rebuild(
-                    base, self.expert[k], X, r[:, k], r[:, k] * y, self.D_expert, 0.0, last
+                    base, self.expert[k], X, r[:, k], r[:, k] * y, self.D_expert[k], 0.0, last
                 )
                 self.expert[k]["n"], frozen_k["n"] = (
                     base["n"] + r[:, k].sum(),
@@ -332,9 +355,15 @@ class Twin:
         frozen["A"] = Q - D - w[freeze:] @ X[freeze:] ** 2
         after = frozen["A"] + D
         frozen["h"] = after * m - pull - retained
-        new["square"] = base["square"] + total
+        # The least of the squares, with what each h explains put back.
+        total += base["square"] - (base["h"] ** 2 / before).sum()
+        new["square"] = total + (new["h"] ** 2 / Q).sum()
         frozen["square"] = max(
-            base["square"] + total - square[freeze:].sum() - (retained**2 / after).sum(), 0.0
+            total
+            - square[freeze:].sum()
+            - (retained**2 / after).sum()
+            + (frozen["h"] ** 2 / after).sum(),
+            0.0,
         )
         return new, frozen
 
@@ -405,7 +434,7 @@ class Batch:
             base = log_expit(c) - c / 2 - polya_gamma_mean(c) * (square - c**2) / 2
             log_g += np.outer(base + psi / 2, t.left[l]) + np.outer(base - psi / 2, t.right[l])
         for k, belief in enumerate(t.expert):
-            m, P = t.solve(belief, t.D_expert)
+            m, P = t.solve(belief, t.D_expert[k])
             a, b, _ = t.noise(belief, t.squares(belief, m))
             spread = np.einsum("ni,ij,nj->n", X, P, X)
             log_f[:, k] = -0.5 * (
@@ -437,13 +466,19 @@ class Batch:
         total += 0.5 * E_log_xi - 0.5 * E_log_tau - t.inv_xi * t.inv_tau
         total += -0.5 * E_log_xi - t.inv_xi / t.tau0**2
         total += gamma_entropy((t.M + 1) / 2, self.B) + gamma_entropy(1.0, self.C)
-        # Experts: beta | s2 and 1/s2 ~ Gamma(a, b), b0 ~ Gamma.
-        for belief in t.expert:
-            m, P = t.solve(belief, t.D_expert)
+        # Experts: beta | s2 and 1/s2 ~ Gamma(a, b), b0 and tau ~ Gamma.
+        for belief, D in zip(t.expert, t.D_expert, strict=True):
+            m, P = t.solve(belief, D)
             a, b, b0 = t.noise(belief, t.squares(belief, m))
             E_log_precision, E_precision = digamma(a) - np.log(b), a / b
-            total += 0.5 * np.linalg.slogdet(P)[1] - 0.5 * (np.diag(P) * t.D_expert).sum()
-            total -= 0.5 * E_precision * (t.D_expert * m**2).sum()
+            total += 0.5 * np.linalg.slogdet(P)[1] - 0.5 * (np.diag(P) * D).sum()
+            total -= 0.5 * E_precision * (D * m**2).sum()
+            # E log N(beta | 0, s2 / tau) has d/2 E log tau; D is E[tau].
+            shape = t.tau_shape + t.d / 2
+            rate = shape / D[0]
+            E_log_tau = digamma(shape) - np.log(rate)
+            total += (t.d / 2 + t.tau_shape - 1) * E_log_tau - t.tau_shape * t.v0 * D[0]
+            total += gamma_entropy(shape, rate)
             shape = t.b0_shape + t.a0
             rate = shape / b0
             E_log_b0 = digamma(shape) - np.log(rate)

@@ -50,7 +50,7 @@ VariationalEngine::VariationalEngine(const EngineConfig& config, std::unique_ptr
     m.state.assign(std::size_t(sums() + frozen_size() + gate_->derived() + experts_->derived()), 0.0);
     std::copy_n(seeds.begin() + r * 2 * 4, 4, m.stream);
     gate_->init(m.state.data(), derived(m), work.gate);
-    experts_->solve(m.state.data() + gate_->sums(), derived(m) + gate_->derived());
+    experts_->init(m.state.data() + gate_->sums(), derived(m) + gate_->derived());
     posterior_.members.push_back(std::move(m));
   }
 }
@@ -97,7 +97,7 @@ void VariationalEngine::learn(Member& m, const Row& row, Flight& flight) const {
 
 void VariationalEngine::refresh(Member& m, VariationalGate::Work& work) const {
   gate_->refresh(m.state.data(), derived(m), work);
-  experts_->solve(m.state.data() + gate_->sums(), derived(m) + gate_->derived());
+  experts_->refresh(m.state.data() + gate_->sums(), derived(m) + gate_->derived());
 }
 
 /// With one expert there is nothing to revise but the mean of the diagonal form.  After n rows: 10, 15, 23, ..., each half as many again, while all are retained; then whenever twice the rows to retain

@@ -32,8 +32,9 @@ class VariationalExperts {
   /// Numbers that a row revisited leaves for `rebuild`.
   virtual int memo() const = 0;
 
-  /// Beliefs and scales from the sums.
-  virtual void solve(const double* sums, double* derived) const = 0;
+  /// Beliefs from the sums, of no rows; and anew, with what scales follow from them.
+  virtual void init(const double* sums, double* derived) const = 0;
+  virtual void refresh(const double* sums, double* derived) const = 0;
   /// Field f of the forecast of expert k to components[f * K + k].
   virtual void forecast(const double* derived, const double* x, double* components, ExpertWork& work) const = 0;
   /// log f_k(y) of forecasts.
@@ -45,7 +46,7 @@ class VariationalExperts {
   virtual void revisit(const double* derived, const double* x, double y, const double* r, double* memo, double* components,
                        ExpertWork& work) const = 0;
   /// Sums anew from the rows with responsibilities r (n x K) and what `revisit` left (n x memo), as VariationalGate::rebuild;
-  /// `solve` follows.
+  /// `refresh` follows.
   virtual void rebuild(double* sums, double* derived, const RowSet& rows, const double* y, const double* r, const double* memo,
                        Index freeze, double* frozen, ExpertWork& work) const = 0;
 

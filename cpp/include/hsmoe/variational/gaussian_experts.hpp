@@ -1,9 +1,14 @@
 // Gaussian experts under mean field.  Given the responsibilities r the posterior of (beta_k, s2_k) is normal-inverse-gamma,
 //
-//     beta_k | s2_k ~ N(m, s2_k P^-1)    P = I/V0 + sum r x x'    P m = sum r y x
-//     s2_k ~ IG(a, b)    a = a0 + sum r / 2    b = E[b0_k] + R / 2    R = sum r y^2 - m'P m
+//     beta_k | s2_k ~ N(m, s2_k P^-1)    P = E[tau_k] I + sum r x x'    P m = h = sum r y x
+//     s2_k ~ IG(a, b)    a = a0 + sum r / 2    b = E[b0_k] + R / 2    R = T - m'h    T = sum r y^2
 //
-// (R grows by r e^2 / (1 + r x'P^-1 x) a row, e = y - x'm before it: that holds in the diagonal form too).  Where b0 is
+// (R grows by r e^2 / (1 + r x'P^-1 x) a row, e = y - x'm before it: that holds in the diagonal form too, where T is what
+// makes it so).  The sums h and T are free of the prior.  Where tau is learned (expert/gaussian.hpp)
+//
+//     q(tau_k) = Gamma(c + d/2, c V0 + E[beta'beta / s2] / 2)    E[beta'beta / s2] = m'm a/b + tr P^-1
+//
+// which is taken up when the beliefs are made anew from the sums.  Where b0 is
 // learned, q(b0_k) = Gamma(c + a0, c / b0 + E[1/s2_k]) with E[1/s2_k] = a / b; for g = E[b0_k] the two make
 //
 //     (c/b0) g^2 + (c R / (2 b0) + a - c - a0) g - (c + a0) R / 2 = 0
@@ -23,25 +28,35 @@ namespace hsmoe::variational {
 class GaussianExperts final : public VariationalExperts {
  public:
   GaussianExperts(int n_experts, int dim, bool diagonal, const GaussianOptions& o)
-      : VariationalExperts(n_experts, 1, dim, diagonal), o_(o), D_(std::size_t(dim), 1 / o.coefficient_variance) {
+      : VariationalExperts(n_experts, 1, dim, diagonal), o_(o) {
     check_positive("GaussianExpert", "a0", o.a0);
     check_positive("GaussianExpert", "b0", o.b0);
     check_positive("GaussianExpert", "coefficient_variance", o.coefficient_variance);
     if (!(o.b0_shape >= 0)) hsmoe::detail::invalid("GaussianExpert", "b0_shape", o.b0_shape, "0 (fixed b0) or positive");
+    if (!(o.coefficient_shape >= 0))
+      hsmoe::detail::invalid("GaussianExpert", "coefficient_shape", o.coefficient_shape, "0 (fixed coefficient_variance) or positive");
   }
 
-  // Sums of the belief, then sum r y^2 (diagonal: R), then sum r.  Derived: the belief, then R, a, b.
+  // Sums of the belief, then T, then sum r.  Derived: the belief, then R, a, b, E[tau].
   Index sums() const override { return K_ * sums_stride(); }
   Index derived() const override { return K_ * derived_stride(); }
   int memo() const override { return 0; }
 
-  void solve(const double* sums, double* derived) const override {
+  void init(const double* sums, double* derived) const override {
     for (int k = 0; k < K_; ++k, sums += sums_stride(), derived += derived_stride()) {
-      belief_.solve(sums, D_.data(), 0.0, derived);
-      const double total = sums[belief_.sums()];
-      derived[belief_.derived()] =
-          belief_.diagonal() ? total : std::max(total - dot(belief_.mean(derived), belief_.linear(sums), belief_.dim()), 0.0);
-      scales(sums, derived);
+      tau(derived) = 1 / o_.coefficient_variance;
+      solve(sums, derived);
+    }
+  }
+  void refresh(const double* sums, double* derived) const override {
+    for (int k = 0; k < K_; ++k, sums += sums_stride(), derived += derived_stride()) {
+      solve(sums, derived);
+      if (!(o_.coefficient_shape > 0)) continue;
+      const double *own = derived + belief_.derived(), *m = belief_.mean(derived), c = o_.coefficient_shape;
+      double square = dot(m, m, belief_.dim()) * own[1] / own[2];
+      for (int j = 0; j < belief_.dim(); ++j) square += belief_.variance(derived, j);
+      tau(derived) = (c + 0.5 * belief_.dim()) / (c * o_.coefficient_variance + 0.5 * square);
+      solve(sums, derived);
     }
   }
 
@@ -83,6 +98,9 @@ class GaussianExperts final : public VariationalExperts {
     work.kappa.resize(std::size_t(rows.n));
     for (int k = 0; k < K_; ++k, sums += sums_stride(), derived += derived_stride()) {
       double squares[2] = {0, 0}, counts[2] = {0, 0};  // of the rows to freeze, of those retained
+      const std::vector<double> D = prior(derived);
+      double* own = sums + belief_.sums();
+      const double before = belief_.diagonal() ? own[0] - explained(sums, D) : 0.0;  // R of what was frozen
       for (Index i = 0; i < rows.n; ++i) {
         const double weight = r[i * K_ + k] >= negligible ? r[i * K_ + k] : 0.0;
         work.w[i] = weight;
@@ -90,15 +108,14 @@ class GaussianExperts final : public VariationalExperts {
         squares[i >= freeze] += weight * y[i] * y[i];
         counts[i >= freeze] += weight;
       }
-      double* own = sums + belief_.sums();
-      const Belief::Squares rest = belief_.rebuild(sums, derived, rows, work.w.data(), work.kappa.data(), 0.0, D_.data(), 0.0, freeze,
+      const Belief::Squares rest = belief_.rebuild(sums, derived, rows, work.w.data(), work.kappa.data(), 0.0, D.data(), 0.0, freeze,
                                                    frozen, work.residual);
       if (frozen) {
-        frozen[belief_.sums()] = std::max(own[0] + (belief_.diagonal() ? rest.frozen : squares[0]), 0.0);
+        frozen[belief_.sums()] = std::max(belief_.diagonal() ? before + rest.frozen + explained(frozen, D) : own[0] + squares[0], 0.0);
         frozen[belief_.sums() + 1] = own[1] + counts[0];
         frozen += sums_stride();
       }
-      own[0] += belief_.diagonal() ? rest.all : squares[0] + squares[1];
+      own[0] = belief_.diagonal() ? before + rest.all + explained(sums, D) : own[0] + squares[0] + squares[1];
       own[1] += counts[0] + counts[1];
     }
   }
@@ -132,7 +149,7 @@ class GaussianExperts final : public VariationalExperts {
   bool plausible(const double* sums, const double* derived) const override {
     for (int k = 0; k < K_; ++k, sums += sums_stride(), derived += derived_stride()) {
       const double *more = sums + belief_.sums(), *own = derived + belief_.derived();
-      if (!(belief_.plausible(sums, derived) && more[0] >= 0 && more[1] >= 0 && own[0] >= 0 && own[1] >= o_.a0 && own[2] > 0))
+      if (!(belief_.plausible(sums, derived) && more[0] >= 0 && more[1] >= 0 && own[0] >= 0 && own[1] >= o_.a0 && own[2] > 0 && own[3] > 0))
         return false;
     }
     return true;
@@ -141,9 +158,24 @@ class GaussianExperts final : public VariationalExperts {
  private:
   static constexpr double smallest_b0 = 1e-12;
   Index sums_stride() const { return belief_.sums() + 2; }
-  Index derived_stride() const { return belief_.derived() + 3; }
+  Index derived_stride() const { return belief_.derived() + 4; }
+  double& tau(double* derived) const { return derived[belief_.derived() + 3]; }
+  std::vector<double> prior(double* derived) const { return std::vector<double>(std::size_t(belief_.dim()), tau(derived)); }
   double* v(ExpertWork& work, int k) const { return work.v.data() + Index(k) * belief_.dim(); }
 
+  /// h'(sums + D)^-1 h of the diagonal form.
+  double explained(const double* sums, const std::vector<double>& D) const {
+    const double* h = belief_.linear(sums);
+    double sum = 0;
+    for (int j = 0; j < belief_.dim(); ++j) sum += h[j] * h[j] / (sums[j] + D[j]);
+    return sum;
+  }
+  /// Beliefs of one expert from its sums.
+  void solve(const double* sums, double* derived) const {
+    belief_.solve(sums, prior(derived).data(), 0.0, derived);
+    derived[belief_.derived()] = std::max(sums[belief_.sums()] - dot(belief_.mean(derived), belief_.linear(sums), belief_.dim()), 0.0);
+    scales(sums, derived);
+  }
   void component(double* out, const Projection& p, double a, double b) const {
     out[0] = p.mean;
     out[K_] = std::sqrt(b / a * (1 + p.variance));
@@ -152,9 +184,10 @@ class GaussianExperts final : public VariationalExperts {
   void take(double* sums, double* derived, const double* x, double y, double r, const Projection& p, const double* v) const {
     const double e = y - p.mean, growth = r * e * e / (1 + r * p.variance);
     belief_.learn(sums, derived, x, p, v, r, r * y, 0.0);
-    sums[belief_.sums()] += belief_.diagonal() ? growth : r * y * y;
     sums[belief_.sums() + 1] += r;
     derived[belief_.derived()] += growth;
+    if (belief_.diagonal()) sums[belief_.sums()] = derived[belief_.derived()] + dot(belief_.mean(derived), belief_.linear(sums), belief_.dim());
+    else sums[belief_.sums()] += r * y * y;
   }
   void scales(const double* sums, double* derived) const {
     double* own = derived + belief_.derived();
@@ -170,7 +203,6 @@ class GaussianExperts final : public VariationalExperts {
   }
 
   GaussianOptions o_;
-  std::vector<double> D_;
 };
 
 }  // namespace hsmoe::variational

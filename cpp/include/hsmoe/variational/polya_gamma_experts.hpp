@@ -131,7 +131,8 @@ class PolyaGammaExperts final : public VariationalExperts {
   Index derived() const override { return predictors() * belief_.derived(); }
   int memo() const override { return K_ * n_; }
 
-  void solve(const double* sums, double* derived) const override {
+  void init(const double* sums, double* derived) const override { refresh(sums, derived); }
+  void refresh(const double* sums, double* derived) const override {
     for (Index i = 0; i < predictors(); ++i) belief_.solve(sums + i * belief_.sums(), D_.data(), 0.0, derived + i * belief_.derived());
   }
   void forecast(const double* derived, const double* x, double* components, ExpertWork& work) const override {

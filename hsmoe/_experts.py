@@ -46,7 +46,7 @@ class GaussianExpert:
     --------
     >>> import hsmoe
     >>> hsmoe.GaussianExpert(b0=0.05)
-    GaussianExpert(a0=2.0, b0=0.05, b0_shape=1.0, coefficient_variance=10.0)
+    GaussianExpert(a0=2.0, b0=0.05, b0_shape=1.0, coefficient_variance=10.0, coefficient_shape=1.0)
     """
 
     a0: float = 2.0
@@ -106,7 +106,7 @@ class StudentExpert:
     --------
     >>> import hsmoe
     >>> hsmoe.StudentExpert(df=4.0)
-    StudentExpert(df=4.0, a0=2.0, b0=0.1, b0_shape=1.0, coefficient_variance=10.0)
+    StudentExpert(df=4.0, a0=2.0, b0=0.1, b0_shape=1.0, coefficient_variance=10.0, coefficient_shape=1.0)
     """
 
     df: float | None = None
@@ -150,7 +150,7 @@ class LaplaceExpert:
     --------
     >>> import hsmoe
     >>> hsmoe.LaplaceExpert()
-    LaplaceExpert(a0=2.0, b0=0.1, b0_shape=1.0, coefficient_variance=10.0)
+    LaplaceExpert(a0=2.0, b0=0.1, b0_shape=1.0, coefficient_variance=10.0, coefficient_shape=1.0)
     """
 
     a0: float = 2.0

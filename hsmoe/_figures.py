@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 else:
     Axes = Figure = Any
 
-__all__ = ["ACCENT", "COLOURS", "MAIN", "axes_or_new", "new_figure", "path_of", "plain", "table_of", "thousands"]
+__all__ = [
+    "ACCENT",
+    "COLOURS",
+    "MAIN",
+    "axes_or_new",
+    "new_figure",
+    "path_of",
+    "plain",
+    "table_of",
+    "thousands",
+]
 
 # Okabe & Ito: told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")

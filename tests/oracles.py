@@ -48,6 +48,48 @@ def nig_log_evidence(
     )
 
 
+def nig_log_evidence_of_learned_scales(
+    X: ArrayLike,
+    y: ArrayLike,
+    a0: float = 2.0,
+    b0: float = 0.1,
+    coefficient_variance: float = 10.0,
+    *,
+    b0_shape: float = 1.0,
+    coefficient_shape: float = 1.0,
+) -> float:
+    """The same with ``b0 ~ Gamma(b0_shape)`` and ``1/v ~ Gamma(coefficient_shape)``.
+
+    Their means are ``b0`` and ``1 / coefficient_variance``.  By the trapezoid rule over the
+    logarithms of both, with the eigenvectors of ``X X'``.
+    """
+    X, y = np.asarray(X, float), np.asarray(y, float)
+    n = y.size
+    if n == 0:
+        return 0.0
+    eigenvalue, basis = np.linalg.eigh(X @ X.T)
+    eigenvalue = np.maximum(eigenvalue, 0.0)
+    square = (basis.T @ y) ** 2
+
+    def grid(shape: float, mean: float) -> tuple[Array, Array]:
+        t = np.linspace(np.log(mean) - 25.0 / min(shape, 1.0), np.log(mean) + 5.0, 241)
+        log_prior = stats.gamma.logpdf(np.exp(t), shape, scale=mean / shape) + t
+        return np.exp(t), log_prior + np.log(t[1] - t[0])
+
+    scale, log_scale = grid(b0_shape, b0)
+    precision, log_precision = grid(coefficient_shape, 1.0 / coefficient_variance)
+    S = 1.0 + eigenvalue / precision[:, None]
+    quadratic, log_det = (square / S).sum(axis=1), np.log(S).sum(axis=1)
+    log_p = (
+        special.gammaln(a0 + n / 2)
+        - special.gammaln(a0)
+        - n / 2 * np.log(2 * np.pi * scale)
+        - log_det[:, None] / 2
+        - (a0 + n / 2) * np.log1p(quadratic[:, None] / (2 * scale))
+    )
+    return float(special.logsumexp(log_p + log_scale + log_precision[:, None]))
+
+
 # --------------------------------------------------------------------------- trees and scales
 
 

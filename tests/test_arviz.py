@@ -219,7 +219,7 @@ def test_draws_have_the_conjugate_posterior(two_regimes):
     """One particle, one expert: beta is Student t, 1 / s2 is gamma (KS: false alarm 1e-4 each)."""
     X, y = two_regimes
     X = (X - X.mean(axis=0)) / X.std(axis=0)
-    expert = hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0)
+    expert = hsmoe.GaussianExpert(b0_shape=0.0, coefficient_shape=0.0)
     model = HSMoERegressor(1, 1, 1, expert=expert, standardize=False, random_state=0).fit(X, y)
     posterior = model.to_arviz(n_draws=5000)["posterior"]
     D = np.c_[np.ones(len(y)), X]

@@ -72,7 +72,7 @@ def test_evidence_and_posterior_equal_the_sum_over_paths_and_allocations(most, n
             standardize=False,
             retain=None,
             gate_prior="normal",
-            expert=hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0),
+            expert=hsmoe.GaussianExpert(b0_shape=0.0, coefficient_shape=0.0),
             random_state=seed,
         ).partial_fit(X, y)
         ratio = np.exp(model.log_evidence_ - exact)

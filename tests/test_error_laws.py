@@ -71,6 +71,7 @@ def _constant_posterior(y, log_density, shapes, a0, b0, v):
 def test_one_expert_against_quadrature(law):
     y = np.array([0.4, -0.9, 0.1, 5.0, 0.7, 0.2, -0.3, 0.5])
     settings = {"a0": 2.5, "b0": 0.4, "b0_shape": 0.0, "coefficient_variance": 4.0}
+    settings["coefficient_shape"] = 0.0
     student = law == "student"
     shapes = 2.5 * 2.0 ** (np.arange(21) / 4) if student else [0.0]
     expert = (hsmoe.StudentExpert if student else hsmoe.LaplaceExpert)(**settings)

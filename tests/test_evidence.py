@@ -28,7 +28,7 @@ def _model(**parameters):
         n_experts=2,
         n_particles=40,  # seven times as many at first
         standardize=False,
-        expert=hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0),
+        expert=hsmoe.GaussianExpert(b0_shape=0.0, coefficient_shape=0.0),
     )
     return hsmoe.HSMoERegressor(**(settings | parameters))
 
@@ -87,6 +87,45 @@ def test_mean_evidence_equals_the_sum_over_all_allocations(
     error = np.std(ratios) / np.sqrt(len(ratios))
     assert error < 0.02
     assert abs(np.mean(ratios) - 1.0) < 4.5 * error
+
+
+def test_mean_evidence_with_learned_scales():
+    """The same where the scale of the noise and that of the coefficients are learned."""
+    X, y = _stream(8, 1, seed=8)
+    design, cache = np.c_[np.ones(8), X], {}
+
+    def of_rows(rows):
+        if rows not in cache:
+            inside = list(rows)
+            cache[rows] = oracles.nig_log_evidence_of_learned_scales(design[inside], y[inside])
+        return cache[rows]
+
+    exact = oracles.enumerated_log_evidence(
+        design,
+        design,
+        y,
+        oracles.tree_nodes(2, "comb"),
+        gate_prior="normal",
+        expert_log_evidence=of_rows,
+    )
+    ratios = []
+    for seed in range(400):
+        model = _model(
+            gate_prior=hsmoe.NormalPrior(scale=1.0),
+            expert=hsmoe.GaussianExpert(),
+            n_particles=100,
+            random_state=seed,
+        )
+        ratios.append(np.exp(model.partial_fit(X, y).log_evidence_ - exact))
+    error = np.std(ratios) / np.sqrt(len(ratios))
+    assert error < 0.02
+    assert abs(np.mean(ratios) - 1.0) < 4.5 * error
+
+
+def test_the_oracle_of_learned_scales_knows_the_known_ones():
+    X, y = _stream(6, 2, seed=1)
+    near = oracles.nig_log_evidence_of_learned_scales(X, y, b0_shape=3e4, coefficient_shape=3e4)
+    assert near == pytest.approx(oracles.nig_log_evidence(X, y), abs=2e-2)
 
 
 def test_same_law_as_the_numpy_twin():

@@ -67,10 +67,16 @@ def real_evidence(y, expert, law, shapes):
             - (a + 1) * log_s2 - (a + c) * np.log(c / b + 1 / s2)
         )  # fmt: skip
     prior += log_s2 + np.log(log_s2[1] - log_s2[0])
-    unit = np.linspace(-7, 7, 281)
-    s = np.sqrt(s2)[:, None]
+    s, g = np.sqrt(s2)[:, None], expert.coefficient_shape
+    if g == 0:
+        unit = np.linspace(-7, 7, 281)
+        log_unit = stats.norm.logpdf(unit) + np.log(unit[1] - unit[0])
+    else:  # 1/v ~ Gamma(g, mean 1 / v) integrated out: Student-t of 2 g degrees of freedom
+        t = np.linspace(-9, 9, 721)
+        unit = np.sinh(t)
+        log_unit = stats.t.logpdf(unit, 2 * g) + np.log(np.cosh(t)) + np.log(t[1] - t[0])
     beta = np.sqrt(v) * s * unit  # (S, B)
-    prior = prior[:, None] + stats.norm.logpdf(unit) + np.log(unit[1] - unit[0])
+    prior = prior[:, None] + log_unit
     parts = []
     for shape in shapes:
         log_f = sum(law(value, beta, s, shape) for value in y)
@@ -138,12 +144,16 @@ CASES = {
     ),
     "student of known df": (
         hsmoe.HSMoERegressor,
-        hsmoe.StudentExpert(df=1.0, a0=2.5, b0=0.4, b0_shape=0.0, coefficient_variance=4.0),
+        hsmoe.StudentExpert(
+            df=1.0, a0=2.5, b0=0.4, b0_shape=0.0, coefficient_variance=4.0, coefficient_shape=0.0
+        ),
         X6[:5],
         Y_REAL,
         lambda X, y: real_evidence(
             y,
-            hsmoe.StudentExpert(a0=2.5, b0=0.4, b0_shape=0.0, coefficient_variance=4.0),
+            hsmoe.StudentExpert(
+                a0=2.5, b0=0.4, b0_shape=0.0, coefficient_variance=4.0, coefficient_shape=0.0
+            ),
             student,
             [1.0],
         ),

@@ -48,7 +48,9 @@ class Case:
     gate: str = "balanced"
     n_experts: int = 2
     gate_prior: object = hsmoe.HorseshoePrior(tau0=1.0, slab=3.0, intercept_sd=1.5)
-    expert: object = hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=1.0, coefficient_variance=10.0)
+    expert: object = hsmoe.GaussianExpert(
+        a0=2.0, b0=0.1, b0_shape=1.0, coefficient_variance=10.0, coefficient_shape=1.0
+    )
 
     def rows(self):
         """X, y: two regimes that overlap, unlike in size, slope and noise; x2 idle in the gate."""
@@ -154,8 +156,15 @@ def _draws(case, n_chains, n_warmup, n_kept):
         else:
             log_b0 = jnp.full(K, jnp.log(expert.b0))
         log_p += jnp.sum(expert.a0 * (log_b0 - log_s2) - jnp.exp(log_b0 - log_s2))
-        beta_variance = expert.coefficient_variance * jnp.exp(log_s2)
-        log_p -= 0.5 * jnp.sum(beta**2 / beta_variance[:, None]) + 0.5 * d * jnp.sum(log_s2)
+        if expert.coefficient_shape > 0:  # of 1 / V
+            log_kappa = q["log_kappa"]
+            rate = expert.coefficient_shape * expert.coefficient_variance
+            log_p += jnp.sum(expert.coefficient_shape * log_kappa - rate * jnp.exp(log_kappa))
+        else:
+            log_kappa = jnp.full(K, -jnp.log(expert.coefficient_variance))
+        beta_precision = jnp.exp(log_kappa - log_s2)
+        log_p -= 0.5 * jnp.sum(beta**2 * beta_precision[:, None])
+        log_p += 0.5 * d * jnp.sum(log_kappa - log_s2)
         error = y - beta @ design.T
         log_f = -0.5 * (error**2 * jnp.exp(-log_s2)[:, None] + log_s2[:, None])
         log_g = jax.nn.log_softmax(_scores(case, theta, design), -1)
@@ -170,6 +179,8 @@ def _draws(case, n_chains, n_warmup, n_kept):
         sizes["log_gamma"] = (n_rows,)
     if expert.b0_shape > 0:
         sizes["log_b0"] = (K,)
+    if expert.coefficient_shape > 0:
+        sizes["log_kappa"] = (K,)
     rng = np.random.default_rng(3)
     numpyro.enable_x64()
     # One flat vector: a step over one array is much cheaper than over many small ones.
@@ -384,7 +395,11 @@ def test_posterior_agrees_with_nuts():
         Case(gate_prior=hsmoe.HorseshoePrior(tau0=0.2, slab=2.0, intercept_sd=0.8)),
         Case(gate_prior=hsmoe.NormalPrior(scale=2.0, intercept_sd=1.0)),
         Case(gate_prior=hsmoe.PaperHorseshoePrior()),
-        Case(expert=hsmoe.GaussianExpert(a0=3.0, b0=0.3, b0_shape=0.0, coefficient_variance=2.0)),
+        Case(
+            expert=hsmoe.GaussianExpert(
+                a0=3.0, b0=0.3, b0_shape=0.0, coefficient_variance=2.0, coefficient_shape=0.0
+            )
+        ),
         SOFTMAX,
         Case(n=200, n_features=3, gate="softmax", gate_prior=hsmoe.GroupHorseshoePrior()),
         Case(n=200, gate="softmax", n_experts=3),
@@ -397,7 +412,7 @@ def test_posterior_agrees_with_nuts():
         "tighter horseshoe",
         "normal",
         "paper",
-        "fixed b0",
+        "fixed scales",
         "softmax",
         "softmax, group horseshoe",
         "softmax of three",
@@ -417,7 +432,8 @@ WRONG = [
     {"gate_prior": hsmoe.HorseshoePrior(intercept_sd=0.75)},
     {"expert": hsmoe.GaussianExpert(b0_shape=0.0)},
     {"expert": hsmoe.GaussianExpert(a0=3.0)},
-    {"expert": hsmoe.GaussianExpert(coefficient_variance=5.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_variance=2.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_shape=0.0)},
 ]
 
 

@@ -17,7 +17,7 @@ import hsmoe
 
 N_ROWS, MOST, BINS = 30, 3, 8
 GATE = hsmoe.NormalPrior(scale=1.5, intercept_sd=1.0)
-EXPERT = hsmoe.GaussianExpert(b0_shape=0.0)
+EXPERT = hsmoe.GaussianExpert(b0_shape=0.0, coefficient_shape=0.0)
 FALSE_ALARM, NOTICED = 1e-3, 1e-6
 
 

@@ -54,7 +54,10 @@ class Noisy:
         if expert.b0_shape:
             b0 = rng.gamma(expert.b0_shape, expert.b0 / expert.b0_shape)
         s2 = b0 / rng.gamma(expert.a0)
-        beta = np.sqrt(expert.coefficient_variance * s2) * rng.standard_normal((1, 2))
+        variance = expert.coefficient_variance
+        if expert.coefficient_shape:
+            variance *= expert.coefficient_shape / rng.gamma(expert.coefficient_shape)
+        beta = np.sqrt(variance * s2) * rng.standard_normal((1, 2))
         df = getattr(expert, "df", np.nan)
         return beta, s2, rng.choice(DFS) if df is None else np.nan if np.isnan(df) else df
 
@@ -227,7 +230,9 @@ def smallest_p(case: Case, replications: int) -> tuple[float, str]:
 CASES = {
     "gaussian": Case(hsmoe.HSMoERegressor, hsmoe.GaussianExpert()),
     "student": Case(hsmoe.HSMoERegressor, hsmoe.StudentExpert()),
-    "student, df known": Case(hsmoe.HSMoERegressor, hsmoe.StudentExpert(df=4.0, b0_shape=0.0)),
+    "student, df known": Case(
+        hsmoe.HSMoERegressor, hsmoe.StudentExpert(df=4.0, b0_shape=0.0, coefficient_shape=0.0)
+    ),
     "laplace": Case(hsmoe.HSMoERegressor, hsmoe.LaplaceExpert()),
     "two classes": Case(hsmoe.HSMoEClassifier, hsmoe.LogitExpert(), Discrete()),
     "three classes": Case(hsmoe.HSMoEClassifier, hsmoe.LogitExpert(), Discrete(3)),

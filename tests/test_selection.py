@@ -57,7 +57,7 @@ def test_evidence_of_one_expert_is_exact(two_regimes):
     """K = 1 against K = 1 with another prior: the Bayes factor in closed form (Student t)."""
     X, y = two_regimes
     X, y = (X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std()
-    expert = hsmoe.GaussianExpert(a0=2.0, b0=0.1, b0_shape=0.0, coefficient_variance=10.0)
+    expert = hsmoe.GaussianExpert(b0_shape=0.0, coefficient_shape=0.0)
     estimator = HSMoERegressor(
         n_particles=2, n_islands=3, standardize=False, expert=expert, random_state=0
     )

@@ -173,7 +173,13 @@ def test_the_twin_knows_the_mean_of_an_inverse_square(c):
 @pytest.mark.parametrize("b0_shape", [0.0])
 def test_one_expert_is_conjugate_regression(b0_shape):
     X, y = regimes(50)
-    e = engine(1, 3, streams(1), expert={**GAUSSIAN, "b0_shape": b0_shape, "coefficient_shape": 0.0}, retain=0)
+    e = engine(
+        1,
+        3,
+        streams(1),
+        expert={**GAUSSIAN, "b0_shape": b0_shape, "coefficient_shape": 0.0},
+        retain=0,
+    )
     found = e.prequential(design(X), design(X), y, 1, False)["log_density"]
     P, h, square = np.eye(3) / 10, np.zeros(3), 0.0
     for i, (x, t) in enumerate(zip(design(X), y, strict=True)):

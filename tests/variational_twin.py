@@ -270,9 +270,7 @@ class Twin:
             gates = [
                 self.solve(b, D, mu) for b, D, mu in zip(self.gate, self.D, self.mu, strict=True)
             ]
-            experts = [
-                self.solve(b, D) for b, D in zip(self.expert, self.D_expert, strict=True)
-            ]
+            experts = [self.solve(b, D) for b, D in zip(self.expert, self.D_expert, strict=True)]
             noise = [
                 self.noise(b, self.squares(b, m))
                 for b, (m, _) in zip(self.expert, experts, strict=True)

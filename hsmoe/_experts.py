@@ -26,8 +26,8 @@ __all__ = [
 class GaussianExpert:
     """Linear regression with unknown noise variance (normal-inverse-gamma).
 
-    ``y ~ N(x'beta, s2)``, ``beta | s2 ~ N(0, s2 coefficient_variance I)``, ``s2 ~ IG(a0, b0)``,
-    on standardised features and target.
+    ``y ~ N(x'beta, s2)``, ``beta | s2 ~ N(0, s2 V I)``, ``s2 ~ IG(a0, b0)``, on standardised
+    features and target; ``V`` is learned, around ``coefficient_variance``.
 
     Parameters
     ----------
@@ -40,7 +40,19 @@ class GaussianExpert:
         If positive the scale is learned, one for each expert: ``b0_k ~ Gamma(shape b0_shape,
         mean b0)``, drawn anew at every rejuvenation.  0: b0 is fixed.
     coefficient_variance : float
-        Prior variance of a coefficient, in units of the noise variance.
+        Prior variance ``V`` of a coefficient, in units of the noise variance.  The reciprocal of
+        the prior mean of ``1 / V`` where it is learned.
+    coefficient_shape : float
+        If positive ``V`` is learned, one for each expert: ``1 / V_k ~ Gamma(shape
+        coefficient_shape, mean 1 / coefficient_variance)``, drawn anew at every rejuvenation; the
+        smaller, the further an expert may go from ``coefficient_variance``.  0: V is fixed.
+
+    Notes
+    -----
+    The fraction of the target's variance that an expert explains is about ``V x'x / (1 + V x'x)``
+    under the prior: one V for all data is too small where there is little noise and too large where
+    there is little to explain, and both cost forecasts.  A learned V makes the prior of ``beta``
+    a multivariate Student-t one with ``2 * coefficient_shape`` degrees of freedom.
 
     Examples
     --------
@@ -94,7 +106,7 @@ class StudentExpert:
         Degrees of freedom; None: learned, one for each expert, on a grid of 21 values from 2.5 to
         80 that are equally likely beforehand.  Below 2 the predictive variance is infinite, up to
         1 there is no mean.
-    a0, b0, b0_shape, coefficient_variance : float
+    a0, b0, b0_shape, coefficient_variance, coefficient_shape : float
         As for :class:`GaussianExpert`, with the squared scale in place of the noise variance.
 
     Notes
@@ -143,7 +155,7 @@ class LaplaceExpert:
 
     Parameters
     ----------
-    a0, b0, b0_shape, coefficient_variance : float
+    a0, b0, b0_shape, coefficient_variance, coefficient_shape : float
         As for :class:`GaussianExpert`, with the squared scale in place of the noise variance.
 
     Examples

@@ -72,8 +72,9 @@ def nig_log_evidence_of_learned_scales(
     square = (basis.T @ y) ** 2
 
     def grid(shape: float, mean: float) -> tuple[Array, Array]:
-        t = np.linspace(np.log(mean) - 25.0 / min(shape, 1.0), np.log(mean) + 5.0, 241)
-        log_prior = stats.gamma.logpdf(np.exp(t), shape, scale=mean / shape) + t
+        prior = stats.gamma(shape, scale=mean / shape)
+        t = np.linspace(np.log(prior.ppf(1e-13)), np.log(prior.isf(1e-13)), 241)
+        log_prior = prior.logpdf(np.exp(t)) + t
         return np.exp(t), log_prior + np.log(t[1] - t[0])
 
     scale, log_scale = grid(b0_shape, b0)

@@ -41,6 +41,7 @@
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/expert/expert_options.hpp>
+#include <hsmoe/expert/gamma_prior.hpp>
 #include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/gaussian_draw.hpp>
 #include <hsmoe/random/variates.hpp>
@@ -55,7 +56,8 @@ class AugmentedExpert final : public Expert<W> {
  public:
   template <class Options>
   AugmentedExpert(int n_experts, int dim, const Options& options)
-      : K_(n_experts), d_(dim), options_(options), family_(options), M_(family_.regressions()),
+      : K_(n_experts), d_(dim), options_(options), b0_prior_(b0_prior(options.b0, options.b0_shape)),
+        tau_prior_(tau_prior(options.coefficient_variance, options.coefficient_shape)), family_(options), M_(family_.regressions()),
         G_(int(options.shape_grid.size()) > 1 ? int(options.shape_grid.size()) : 0) {
     for (auto [name, value] : {std::pair<const char*, double>{"a0", options.a0}, {"b0", options.b0},
                                {"intercept_variance", options.intercept_variance},
@@ -85,14 +87,8 @@ class AugmentedExpert final : public Expert<W> {
       double* par = parameters(state);
       for (int i = 0; i < kAugmentedParameters; ++i) Lane<W>(1.0).store(par + W * i);
       if (Family::has_scale) {
-        Lane<W> b0(options_.b0);
-        if (options_.b0_shape > 0)
-          b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
-        max(b0, Lane<W>(smallest_b0)).store(par + W * kB0);
-        Lane<W> tau(1.0 / options_.coefficient_variance);
-        if (options_.coefficient_shape > 0)
-          tau = select(mask, gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape)) * (tau * (1.0 / options_.coefficient_shape)), tau);
-        max(tau, Lane<W>(smallest_tau)).store(par + W * kTau);
+        b0_prior_.draw<W>(rng, mask).store(par + W * kB0);
+        tau_prior_.draw<W>(rng, mask).store(par + W * kTau);
       }
       if (Family::has_shape) {
         Lane<W> shape(options_.shape_grid[0]);
@@ -221,7 +217,6 @@ class AugmentedExpert final : public Expert<W> {
 
  private:
   static constexpr int most = RowBlock::most;
-  static constexpr double smallest_b0 = 1e-12, smallest_tau = 1e-6;  // as for the Gaussian expert
 
   struct Batch {
     int n;
@@ -368,20 +363,14 @@ class AugmentedExpert final : public Expert<W> {
 
   /// b0 given s2, tau given both, then (s2, beta) given the sums, of one expert.
   void move(double* state, bool block, Stream<W>& rng, Mask<W> mask, Lane<W>* work) const {
-    if (Family::has_scale && options_.b0_shape > 0) {
-      double* par = parameters(state);
-      const Lane<W> rate = options_.b0_shape / options_.b0 + Lane<W>::load(par + W * kPrecision);
-      const Lane<W> b0 = max(gamma<W>(rng, mask, Lane<W>(options_.b0_shape + options_.a0)) / rate, Lane<W>(smallest_b0));
-      select(mask, b0, Lane<W>::load(par + W * kB0)).store(par + W * kB0);
-    }
-    if (Family::has_scale && options_.coefficient_shape > 0) {
+    if (Family::has_scale) {
       double* par = parameters(state);
       const double* beta = coefficients_of(state, 0);
+      const Lane<W> precision = Lane<W>::load(par + W * kPrecision);
       Lane<W> square(0.0);
       for (int j = 0; j < d_; ++j) square += Lane<W>::load(beta + W * j) * Lane<W>::load(beta + W * j);
-      const Lane<W> rate = options_.coefficient_shape * options_.coefficient_variance + 0.5 * square * Lane<W>::load(par + W * kPrecision);
-      const Lane<W> tau = max(gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape + 0.5 * d_)) / rate, Lane<W>(smallest_tau));
-      select(mask, tau, Lane<W>::load(par + W * kTau)).store(par + W * kTau);
+      b0_prior_.draw_given<W>(options_.a0, precision, rng, mask, par + W * kB0);
+      tau_prior_.draw_given<W>(0.5 * d_, 0.5 * square * precision, rng, mask, par + W * kTau);
     }
     draw_coefficients(state, block, rng, mask, work);
   }
@@ -451,6 +440,7 @@ class AugmentedExpert final : public Expert<W> {
 
   int K_, d_;
   AugmentedOptions options_;
+  GammaPrior b0_prior_, tau_prior_;
   Family family_;
   int M_, G_;
 };

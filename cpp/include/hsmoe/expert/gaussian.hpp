@@ -1,6 +1,6 @@
 // Gaussian expert with a conjugate normal-inverse-gamma prior, coefficients and variance integrated out.
 //
-//     y | z=k ~ N(x'beta_k, s2_k)    beta_k | s2_k ~ N(0, s2_k V0 I)    s2_k ~ IG(a0, b0)
+//     y | z=k ~ N(x'beta_k, s2_k)    beta_k | s2_k ~ N(0, s2_k / tau_k I)    s2_k ~ IG(a0, b0_k)
 //
 // Collapsed forecast and update (P, m as in linalg/factored_regression.hpp):
 //
@@ -11,7 +11,9 @@
 // Rejuvenation instantiates (beta_k, s2_k), draws allocations given them, and rebuilds the statistics from the
 // sums X'X, X'y, y'y, n of the rows of each expert.  b0 may be learned, one an expert: b0_k ~ Gamma(shape c,
 // rate c / b0_mean) has, given s2_k, the conditional Gamma(c + a0, c / b0_mean + 1 / s2_k).  (One b0 shared by all
-// experts lets a single noiseless expert, say on a stuck sensor, shut all others out for good.)
+// experts lets a single noiseless expert, say on a stuck sensor, shut all others out for good.)  So may tau_k, the precision of
+// the coefficients in units of the noise: tau_k ~ Gamma(shape c, rate c V), V the coefficient_variance, has, given beta_k and
+// s2_k, the conditional Gamma(c + d/2, c V + |beta_k|^2 / (2 s2_k)).  Given s2_k, b0_k and tau_k are independent.
 //
 // The first three terms of log f change only when the expert learns: they are kept as `norm`.
 #pragma once
@@ -20,6 +22,7 @@
 
 #include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
+#include <hsmoe/expert/gamma_prior.hpp>
 #include <hsmoe/expert/gaussian_options.hpp>
 #include <hsmoe/linalg/accumulate.hpp>
 #include <hsmoe/linalg/factored_regression.hpp>
@@ -32,13 +35,15 @@ template <int W>
 class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
  public:
   GaussianExpert(int n_experts, int dim, const GaussianOptions& options)
-      : K_(n_experts), d_(dim), options_(options) {
+      : K_(n_experts), d_(dim), options_(options), b0_prior_(b0_prior(options.b0, options.b0_shape)),
+        tau_prior_(tau_prior(options.coefficient_variance, options.coefficient_shape)) {
     check_positive("GaussianExpert", "a0", options.a0);
     check_positive("GaussianExpert", "b0", options.b0);
     check_positive("GaussianExpert", "coefficient_variance", options.coefficient_variance);
     if (!(options.b0_shape >= 0)) detail::invalid("GaussianExpert", "b0_shape", options.b0_shape, "0 (fixed b0) or positive");
     if (!(options.coefficient_shape >= 0))
-      detail::invalid("GaussianExpert", "coefficient_shape", options.coefficient_shape, "0 (fixed coefficient_variance) or positive");
+      detail::invalid("GaussianExpert", "coefficient_shape", options.coefficient_shape,
+                      "0 (fixed coefficient_variance) or positive");
   }
 
   int fields() const override { return K_ * stride(); }
@@ -48,13 +53,8 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
 
   void init(double* state, Stream<W>& rng, Mask<W> mask) const override {
     for (int k = 0; k < K_; ++k, state += W * stride()) {
-      Lane<W> b0(options_.b0);
-      if (options_.b0_shape > 0)
-        b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape)) * (options_.b0 / options_.b0_shape), b0);
-      Lane<W> tau(1.0 / options_.coefficient_variance);
-      if (options_.coefficient_shape > 0)
-        tau = select(mask, gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape)) * (1.0 / (options_.coefficient_variance * options_.coefficient_shape)), tau);
-      clear(state, max(b0, Lane<W>(smallest_b0)), max(tau, Lane<W>(smallest_tau)));
+      const Lane<W> b0 = b0_prior_.draw<W>(rng, mask), tau = tau_prior_.draw<W>(rng, mask);
+      clear(state, b0, tau);
     }
   }
 
@@ -224,24 +224,14 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
 
   void rebuild(double* state, const double* sums, const Lane<W>* draw, int, Stream<W>& rng, Mask<W> mask,
                Lane<W>* work) const override {
-    if (options_.b0_shape > 0) {
-      double* expert = state;
-      for (int k = 0; k < K_; ++k, expert += W * stride()) {
-        const Lane<W> rate = options_.b0_shape / options_.b0 + draw[k * (d_ + 2) + d_];
-        const Lane<W> b0 = select(mask, gamma<W>(rng, mask, Lane<W>(options_.b0_shape + options_.a0)) / rate, Lane<W>::load(b0_of(expert)));
-        max(b0, Lane<W>(smallest_b0)).store(b0_of(expert));
-      }
-    }
-    if (options_.coefficient_shape > 0) {
-      double* expert = state;
-      for (int k = 0; k < K_; ++k, expert += W * stride()) {
-        const Lane<W>* own = draw + k * (d_ + 2);
-        Lane<W> square(0.0);
-        for (int j = 0; j < d_; ++j) square += own[j] * own[j];
-        const Lane<W> rate = options_.coefficient_shape * options_.coefficient_variance + 0.5 * square * own[d_];
-        const Lane<W> tau = select(mask, gamma<W>(rng, mask, Lane<W>(options_.coefficient_shape + 0.5 * d_)) / rate, Lane<W>::load(tau_of(expert)));
-        max(tau, Lane<W>(smallest_tau)).store(tau_of(expert));
-      }
+    double* expert = state;
+    for (int k = 0; k < K_; ++k, expert += W * stride())
+      b0_prior_.draw_given<W>(options_.a0, draw[k * (d_ + 2) + d_], rng, mask, b0_of(expert));
+    expert = state;
+    for (int k = 0; k < K_; ++k, expert += W * stride(), draw += d_ + 2) {
+      Lane<W> square(0.0);
+      for (int j = 0; j < d_; ++j) square += draw[j] * draw[j];
+      tau_prior_.draw_given<W>(0.5 * d_, 0.5 * square * draw[d_], rng, mask, tau_of(expert));
     }
     condense(state, sums, work);
   }
@@ -285,9 +275,6 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   }
 
  private:
-  // A b0 that underflows would make the density of an empty expert infinite at its location.
-  static constexpr double smallest_b0 = 1e-12;
-  static constexpr double smallest_tau = 1e-6;
   int stride() const { return factor_size(d_) + 5; }
   int sum_stride() const { return packed_size(d_ + 1) + 1; }  // augmented X'X by rows, then n
   template <class T> T* a(T* state) const { return state + W * factor_size(d_); }
@@ -344,6 +331,7 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
 
   int K_, d_;
   GaussianOptions options_;
+  GammaPrior b0_prior_, tau_prior_;
 };
 
 }  // namespace hsmoe

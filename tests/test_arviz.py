@@ -274,7 +274,7 @@ def exchanged(model, which):
     metadata, arrays = unpack(model.to_bytes())
     particles = arrays["engine/particles"].copy()
     d = p = 2
-    stride = d * (d + 1) // 2 + d + 4
+    stride = d * (d + 1) // 2 + d + 5
     first = 2 * stride + p * (p + 1) // 2  # h, then phi
     for island, i in which:
         one = particles[island, i]

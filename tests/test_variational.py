@@ -217,7 +217,7 @@ def test_one_diagonal_expert_has_the_mean_of_conjugate_regression():
         form="diagonal",
         retain=32,
         n_scans=50,
-        expert={**GAUSSIAN, "b0_shape": 0.0},
+        expert={**known, "b0_shape": 0.0},
     )
     e.learn(Q, Q, t, 1)
     mean = (Q.T @ t) / (64 + 0.1)

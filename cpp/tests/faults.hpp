@@ -160,6 +160,7 @@ class FaultyExpert : public Expert<W> {
  public:
   struct Faults {
     double b0_precision = 1.0;          // b0 is drawn given 1/s2 times this
+    double beta_of_scale = 1.0;         // the scale of the coefficients is drawn given beta times this
     bool stays = false;                 // an exchange that the gate accepted is not carried out
     bool no_normaliser = false;         // z given the parameters without the factor s2^-1/2
     std::shared_ptr<Stash<W>> redrawn;  // draw phi anew with `gate`, then z from it: not the phi of the weight
@@ -212,7 +213,10 @@ class FaultyExpert : public Expert<W> {
                Lane<W>* work) const override {
     std::vector<Lane<W>> wrong(draw, draw + right_->draw_lanes());
     const int stride = right_->draw_lanes() / K_;
-    for (int k = 0; k < K_; ++k) wrong[k * stride + stride - 2] *= Lane<W>(faults_.b0_precision);
+    for (int k = 0; k < K_; ++k) {  // the right expert looks at the draw for b0 and for the scale of the coefficients alone
+      for (int j = 0; j < stride - 2; ++j) wrong[k * stride + j] *= Lane<W>(faults_.beta_of_scale);
+      wrong[k * stride + stride - 2] *= Lane<W>(faults_.b0_precision);
+    }
     right_->rebuild(s, sums, wrong.data(), stage, rng, m, work);
   }
   void exchange(double* s, Lane<W> first, Lane<W> second, Mask<W> m) const override {

@@ -160,7 +160,7 @@ struct Chain {
       v.push_back(std::tanh(b[1][lane] * b[1][lane]));
       v.push_back(std::log(b[d][lane]));
     }
-    v.push_back(std::log(expert_state[W * (expert.fields() - 1) + lane]));  // b0 of the last expert
+    for (int last : {1, 2}) v.push_back(std::log(expert_state[W * (expert.fields() - last) + lane]));  // b0 and tau of the last expert
     return v;
   }
 };
@@ -182,7 +182,7 @@ double largest_z(Fault fault, bool horseshoe, int chains, int steps, Kernel kern
   };
   const TreeGate<W> gate(Tree({0, 1, 3, 1, 2, 3}, {0, 1, 2}), p, make_prior());
   GaussianOptions options;
-  options.b0_shape = 2.0;
+  options.b0_shape = options.coefficient_shape = 2.0;
   options.b0 = 0.3;
   options.coefficient_variance = 4.0;
   const GaussianExpert<W> expert(K, d, options);

@@ -260,6 +260,7 @@ int main(int argc, char** argv) {  // argument: the name of one case
   student.a0 = 3;
   student.b0 = 0.5;
   student.b0_shape = 2;
+  student.coefficient_shape = 3;
   student.intercept_variance = 3;
   student.coefficient_variance = 1.5;
   student.shape_grid = {0.7, 4, 40};

@@ -29,7 +29,7 @@ using Values = std::vector<double>;
 
 GaussianOptions options() {
   GaussianOptions o;
-  o.b0_shape = 2.0;
+  o.b0_shape = o.coefficient_shape = 2.0;
   o.b0 = 0.3;
   o.coefficient_variance = 4.0;
   return o;
@@ -162,9 +162,13 @@ Outcome run(std::unique_ptr<GatePrior<W>> prior, WrongMarginal::Fault fault, int
         v.push_back(std::tanh(coefficients[k * d]));
         v.push_back(std::tanh(coefficients[k * d + 1] * coefficients[k * d + 1]));
         v.push_back(double(int(z[0][0]) == k) * phi[1]);
-        const double log_b0 = std::log(state[(k + 1) * (expert.fields() / K) - 1]);  // the last number of an expert
+        const double* end = &state[(k + 1) * (expert.fields() / K)];  // the last numbers of an expert
+        const double log_b0 = std::log(end[-1]), log_tau = std::log(end[-2]);
         v.push_back(log_b0);
         v.push_back(log_b0 * std::log(variance[k]));
+        v.push_back(log_tau);
+        v.push_back(log_tau * std::log(variance[k]));
+        v.push_back(log_tau * std::tanh(coefficients[k * d + 1] * coefficients[k * d + 1]));
         if (!leaves) continue;
         const double* paths = leaves->paths(gate_state);
         const double opened = leaves->opened(paths, k)[0], closed = leaves->closed(paths, k)[0];

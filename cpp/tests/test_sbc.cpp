@@ -39,11 +39,11 @@ namespace {
 
 constexpr int W = HSMOE_LANES, L = 31;
 
-enum class Fault { none, late_redraw, flipped_kappa, tenth_flipped, local_scale, global_scale, b0, no_normaliser,
+enum class Fault { none, late_redraw, flipped_kappa, tenth_flipped, local_scale, global_scale, b0, coefficient_scale, no_normaliser,
                    lost_frozen, redrawn_phi, experts_stay };
 constexpr const char* fault_names[] = {"none", "phi redrawn after z (allowed)", "kappa of the wrong sign",
                                        "kappa of the wrong sign in 1 row of 10", "local scale conditional",
-                                       "global scale conditional", "b0 conditional", "z without the normaliser",
+                                       "global scale conditional", "b0 conditional", "V conditional", "z without the normaliser",
                                        "frozen sums of the gate lost", "phi redrawn between weight and z",
                                        "experts that stay where the gate exchanged them"};
 
@@ -71,7 +71,7 @@ struct Setting {
   int p() const { return fresh ? n + 1 : 3; }
 };
 
-constexpr GaussianOptions expert_options = {2.0, 0.1, 1.0, 10.0};  // those of the Python API: b0 is learned
+constexpr GaussianOptions expert_options = {2.0, 0.1, 1.0, 10.0, 1.0};  // those of the Python API: b0 and V are learned
 
 constexpr LaplaceNodeOptions laplace_options{2.0, 1.5};
 
@@ -119,6 +119,7 @@ Model make_model(const Setting& s, Fault fault) {
   gate.flipped = fault == Fault::flipped_kappa ? 1.0 : fault == Fault::tenth_flipped ? 0.1 : 0.0;
   gate.loses_frozen = fault == Fault::lost_frozen;
   expert.b0_precision = fault == Fault::b0 ? 2.0 : 1.0;
+  expert.beta_of_scale = fault == Fault::coefficient_scale ? 2.0 : 1.0;
   expert.stays = fault == Fault::experts_stay;
   expert.no_normaliser = fault == Fault::no_normaliser;
   if (fault == Fault::redrawn_phi) {
@@ -132,7 +133,7 @@ Model make_model(const Setting& s, Fault fault) {
 /// A point of the parameter space; the model, written anew.
 struct Parameters {
   const Setting& s;
-  std::vector<double> phi, lambda, beta, s2, b0;
+  std::vector<double> phi, lambda, beta, s2, b0, V;
   double tau;
 
   /// log g_k(u; phi).
@@ -180,7 +181,7 @@ struct Parameters {
   /// Of K=2 with the experts' names exchanged: as probable as before, under the prior and given data.
   void exchange() {
     for (double& v : phi) v = -v;
-    for (auto* of_experts : {&beta, &s2, &b0})
+    for (auto* of_experts : {&beta, &s2, &b0, &V})
       std::swap_ranges(of_experts->begin(), of_experts->begin() + of_experts->size() / 2,
                        of_experts->begin() + of_experts->size() / 2);
   }
@@ -225,14 +226,16 @@ class Reader {
  private:
   Parameters parameters(int lane) const {
     const int M = s_.n_splits() * s_.p(), d = s_.d(), stride = m_.expert->fields() / s_.K();
-    Parameters q{s_, std::vector<double>(M), std::vector<double>(M), {}, {}, {}, 0.0};
+    Parameters q{s_, std::vector<double>(M), std::vector<double>(M), {}, {}, {}, {}, 0.0};
     std::vector<double> inclusion(M);
     m_.gate->describe(gate_.data(), lane, q.phi.data(), q.lambda.data(), inclusion.data(), &q.tau);
     for (int k = 0; k < s_.K(); ++k) {
       const Lane<W>* b = draw_.data() + k * (d + 2);
       for (int j = 0; j < d; ++j) q.beta.push_back(b[j][lane]);
       q.s2.push_back(1 / b[d][lane]);
-      q.b0.push_back(expert_[W * ((k + 1) * stride - 1) + lane]);  // the last field of an expert
+      const double* end = &expert_[W * (k + 1) * stride];  // its last fields
+      q.b0.push_back(end[-W + lane]);
+      q.V.push_back(1 / end[-2 * W + lane]);
     }
     return q;
   }
@@ -266,6 +269,7 @@ std::vector<Quantity> quantities(const Parameters& q, const Design& design, cons
   add("beta ", q.beta, d);
   add("s2 ", q.s2, 1);
   add("b0 ", q.b0, 1);
+  add("V ", q.V, 1);
   double log_likelihood = 0, last = 0;
   for (int i = 0; i < s.n; ++i) log_likelihood += last = q.log_density(&design.X[i * d], &design.U[i * p], y[i]);
   v.push_back({"least s2", *std::min_element(q.s2.begin(), q.s2.end())});
@@ -391,7 +395,7 @@ int main(int argc, char** argv) {
     must_pass({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 200, false);
     must_fail({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 500, false, {Fault::experts_stay});
     must_pass(plain, 400, false);
-    must_fail(plain, 150, false, {Fault::flipped_kappa, Fault::global_scale, Fault::b0});
+    must_fail(plain, 150, false, {Fault::flipped_kappa, Fault::global_scale, Fault::b0, Fault::coefficient_scale});
     must_fail(plain, 300, false, {Fault::local_scale});
     must_fail(plain, 500, false, {Fault::tenth_flipped});
     must_pass(frozen, 300, false);
@@ -415,7 +419,7 @@ int main(int argc, char** argv) {
   frozen.retain = 8;
   must_pass(plain, 3000, true);
   must_fail(plain, 1000, true, {Fault::flipped_kappa, Fault::tenth_flipped, Fault::local_scale, Fault::global_scale,
-                                Fault::b0});
+                                Fault::b0, Fault::coefficient_scale});
   must_fail(plain, 6000, true, {Fault::no_normaliser});
   must_pass(frozen, 3000, true);
   must_fail(frozen, 1000, true, {Fault::lost_frozen});

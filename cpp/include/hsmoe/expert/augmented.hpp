@@ -35,7 +35,6 @@
 #include <cmath>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <hsmoe/error.hpp>
@@ -59,14 +58,9 @@ class AugmentedExpert final : public Expert<W> {
       : K_(n_experts), d_(dim), options_(options), b0_prior_(b0_prior(options.b0, options.b0_shape)),
         tau_prior_(tau_prior(options.coefficient_variance, options.coefficient_shape)), family_(options), M_(family_.regressions()),
         G_(int(options.shape_grid.size()) > 1 ? int(options.shape_grid.size()) : 0) {
-    for (auto [name, value] : {std::pair<const char*, double>{"a0", options.a0}, {"b0", options.b0},
-                               {"intercept_variance", options.intercept_variance},
-                               {"coefficient_variance", options.coefficient_variance}})
-      check_positive("Expert", name, value);
+    check_scales("Expert", options);
+    check_positive("Expert", "intercept_variance", options.intercept_variance);
     for (double v : options.shape_grid) check_positive("Expert", "shape_grid", v);
-    if (!(options.b0_shape >= 0)) detail::invalid("Expert", "b0_shape", options.b0_shape, "0 (fixed b0) or positive");
-    if (!(options.coefficient_shape >= 0))
-      detail::invalid("Expert", "coefficient_shape", options.coefficient_shape, "0 (fixed coefficient_variance) or positive");
     if (!options.offset.empty() && int(options.offset.size()) != M_)
       detail::invalid("Expert", "offset", double(options.offset.size()), "one number a linear predictor");
     if (Family::has_shape && options.shape_grid.empty()) detail::invalid("Expert", "shape_grid", 0, "of at least one value");

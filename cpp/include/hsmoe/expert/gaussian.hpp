@@ -20,7 +20,6 @@
 
 #include <algorithm>
 
-#include <hsmoe/error.hpp>
 #include <hsmoe/expert/expert.hpp>
 #include <hsmoe/expert/gamma_prior.hpp>
 #include <hsmoe/expert/gaussian_options.hpp>
@@ -37,13 +36,7 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
   GaussianExpert(int n_experts, int dim, const GaussianOptions& options)
       : K_(n_experts), d_(dim), options_(options), b0_prior_(b0_prior(options.b0, options.b0_shape)),
         tau_prior_(tau_prior(options.coefficient_variance, options.coefficient_shape)) {
-    check_positive("GaussianExpert", "a0", options.a0);
-    check_positive("GaussianExpert", "b0", options.b0);
-    check_positive("GaussianExpert", "coefficient_variance", options.coefficient_variance);
-    if (!(options.b0_shape >= 0)) detail::invalid("GaussianExpert", "b0_shape", options.b0_shape, "0 (fixed b0) or positive");
-    if (!(options.coefficient_shape >= 0))
-      detail::invalid("GaussianExpert", "coefficient_shape", options.coefficient_shape,
-                      "0 (fixed coefficient_variance) or positive");
+    check_scales("GaussianExpert", options);
   }
 
   int fields() const override { return K_ * stride(); }

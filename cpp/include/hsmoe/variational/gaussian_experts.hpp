@@ -8,8 +8,8 @@
 //
 //     q(tau_k) = Gamma(c + d/2, c V0 + E[beta'beta / s2] / 2)    E[beta'beta / s2] = m'm a/b + tr P^-1
 //
-// which is taken up when the beliefs are made anew from the sums.  Where b0 is
-// learned, q(b0_k) = Gamma(c + a0, c / b0 + E[1/s2_k]) with E[1/s2_k] = a / b; for g = E[b0_k] the two make
+// which is taken up when the beliefs are made anew from the sums.  Where b0 is learned, q(b0_k) = Gamma(c + a0, c / b0 + E[1/s2_k])
+// with E[1/s2_k] = a / b; for g = E[b0_k] the two make
 //
 //     (c/b0) g^2 + (c R / (2 b0) + a - c - a0) g - (c + a0) R / 2 = 0
 //
@@ -19,7 +19,6 @@
 #include <cmath>
 #include <limits>
 
-#include <hsmoe/error.hpp>
 #include <hsmoe/simd/special.hpp>
 #include <hsmoe/variational/experts.hpp>
 
@@ -29,12 +28,7 @@ class GaussianExperts final : public VariationalExperts {
  public:
   GaussianExperts(int n_experts, int dim, bool diagonal, const GaussianOptions& o)
       : VariationalExperts(n_experts, 1, dim, diagonal), o_(o) {
-    check_positive("GaussianExpert", "a0", o.a0);
-    check_positive("GaussianExpert", "b0", o.b0);
-    check_positive("GaussianExpert", "coefficient_variance", o.coefficient_variance);
-    if (!(o.b0_shape >= 0)) hsmoe::detail::invalid("GaussianExpert", "b0_shape", o.b0_shape, "0 (fixed b0) or positive");
-    if (!(o.coefficient_shape >= 0))
-      hsmoe::detail::invalid("GaussianExpert", "coefficient_shape", o.coefficient_shape, "0 (fixed coefficient_variance) or positive");
+    check_scales("GaussianExpert", o);
   }
 
   // Sums of the belief, then T, then sum r.  Derived: the belief, then R, a, b, E[tau].

@@ -204,8 +204,11 @@ ALTERNATIVES: tuple[dict[str, Any], ...] = (
     {"gate_prior": hsmoe.HorseshoePrior(slab=10.0)},
     {"expert": hsmoe.GaussianExpert(b0_shape=0.0)},
     {"expert": hsmoe.GaussianExpert(a0=1.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_shape=0.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_shape=0.0, coefficient_variance=100.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_shape=0.5)},
     {"expert": hsmoe.GaussianExpert(coefficient_variance=2.0)},
-    {"expert": hsmoe.GaussianExpert(coefficient_variance=50.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_variance=100.0)},
 )
 _ALTERNATIVE_ROWS = 6000
 

@@ -18,11 +18,10 @@
 // phi and of c, which normal of the prior, as a mixture of such, each coefficient comes from (tree_refit.hpp), and phi itself is
 // joined by c drawn from p(c | phi).  The proposal, t_m(c, phi) around phi_m,
 //
-//     q(c', phi', z') = sum_m w_m t_m(c', phi') prod_i r_m(phi')_{i,z'_i}
+//     q(c', phi', z') = sum_m t_m(c', phi') prod_i r_m(phi')_{i,z'_i} / K
 //
 // depends on z and phi through the choice of s alone, p(s | z) ~ 1 / (1 + n_s): the centres are functions of s, b, theta_-s, the
-// hyper-parameters of the experts, the global scales, the data, and of which expert is at which leaf; and so are their weights w_m,
-// 1/K with s idle, the rest half evenly and half by the likelihoods that were reached, for most often one twin is better than all others.  In every other proposal
+// hyper-parameters of the experts, the global scales, the data, and of which expert is at which leaf.  In every other proposal
 // s first changes places with an expert chosen from the rest: q(c', phi', z') is then with the places as they would be, q(c, phi, z)
 // with those that they are.  The proposal is accepted with probability
 //
@@ -31,7 +30,7 @@
 // Where leaves open and close (gate/open_leaves.hpp), the probabilities and the fits are those of the pruned gate, and paths stay
 // as they are, but for that of s where it is constant: s is always open or never.  The mixture then has one more centre, the fit
 // with s closed, if s > 0 and its path is constant; it has weight 1/2, and those with s open, idle or the twin of an f that is open at some
-// row, share the rest as before.  A state with s open has no density under the centre with s closed, and the other way round; p(paths)
+// row, share the rest evenly.  A state with s open has no density under the centre with s closed, and the other way round; p(paths)
 // enters the ratio.  So experts are born as twins, and their rows are given back as they die.  Experts that change
 // places take their paths with them, which is refused where expert 0 would not be always open.
 //
@@ -119,7 +118,7 @@ class Relocation {
     then.own = swapped.own;
 
     refit_.draw_normals(gate_state, normals_, rng, mask);
-    const Lane<W> m_chosen = way_at_quantile(then, uniform<W>(rng, mask));
+    const Lane<W> u = uniform<W>(rng, mask), m_chosen = leaves_ ? way_at_quantile(then, u) : u * double(K_);
     std::copy_n(gate_state, W * Index(gate_.fields()), new_gate_);
     if (leaves_) copy_paths(then, is_number(K_, m_chosen), leaves_->paths(new_gate_));
     for (int m = 0; m < ways_; ++m) refit_.draw_around(centre(then, m), new_gate_, new_normals_, rng, mask & is_number(m, m_chosen), work_);
@@ -165,11 +164,11 @@ class Relocation {
     Lane<W> s;
     Lane<W>*draw, *twins;
     double* centres;
-    Lane<W>* log_weight;  // of the centres; log likelihoods that were reached before that
-    double* own;          // statistics of s from its rows so far
+    double* own;  // statistics of s from its rows so far
     // Where leaves open and close:
-    double* paths[2];    // with s open, then with s closed
-    Mask<W> now_closed;  // whether s is, in the state that has these places
+    double* paths[2];      // with s open, then with s closed
+    Lane<W>* log_weight;   // of the ways
+    Mask<W> now_closed;    // whether s is, in the state that has these places
   };
   double* centre(const Places& places, int m) const { return places.centres + W * Index(m) * refit_.centre_lanes(); }
   // In the m-th way s is the twin of the m-th expert after it, going round.
@@ -193,6 +192,7 @@ class Relocation {
       put_at_number(own, K_, s, select(is_constant_, way ? never : zero, opened));
       put_at_number(own + K_, K_, s, select(is_constant_, never, closed));
     }
+    weigh_ways(now);
   }
   // Returns the lanes where expert 0 is always open then.
   Mask<W> swap_paths(const Places& now, Places& then) {
@@ -204,38 +204,30 @@ class Relocation {
       std::copy_n(now.paths[way], W * leaves_->fields(), then.paths[way]);
       leaves_->exchange(then.paths[way], now.s, then.s, Mask<W>::all_true());
     }
+    weigh_ways(then);
     return (other_is_always_open | !(now.s == zero)) & (is_constant_ | !(then.s == zero));
   }
-  // Log probabilities of the centres, from the log likelihoods there; where s and the m-th expert after it never meet there is none.
-  void weigh_ways(const Places& places) const {
-    const Lane<W> none(-1e300), zero(0.0), one(1.0);
-    Mask<W> closable = Mask<W>::all_false();
-    if (leaves_) {
-      closable = is_constant_ & !(places.s == zero);
-      const Lane<W>* opened = reinterpret_cast<const Lane<W>*>(places.paths[0]);
-      for (int m = 1; m < K_; ++m)
-        places.log_weight[m] = select(at_number(opened, K_, partner(places, m)) < Lane<W>(double(n_)), places.log_weight[m], none);
-    }
-    Lane<W> n_twins(0.0), best = none, total(0.0);
+  // Log probabilities of the centres; where s and the m-th expert after it never meet there is none.
+  void weigh_ways(Places& places) {
+    const Lane<W> none(-1e300), s = places.s;
+    const Lane<W>* opened = reinterpret_cast<const Lane<W>*>(places.paths[0]);
+    const Mask<W> closable = is_constant_ & !(s == Lane<W>(0.0));
+    Lane<W> n_ways(1.0);
     for (int m = 1; m < K_; ++m) {
-      n_twins += select(is_possible(places, m), one, zero);
-      best = max(best, places.log_weight[m]);
+      const Mask<W> is_met = at_number(opened, K_, partner(places, m)) < Lane<W>(double(n_));
+      places.log_weight[m] = select(is_met, Lane<W>(0.0), none);
+      n_ways += select(is_met, Lane<W>(1.0), Lane<W>(0.0));
     }
-    for (int m = 1; m < K_; ++m) total += select(is_possible(places, m), exp_nonpositive(places.log_weight[m] - best), zero);
-    const Lane<W> open = select(closable, Lane<W>(0.5), one), idle = open / (1.0 + n_twins), half = 0.5 * (open - idle);
-    for (int m = 1; m < K_; ++m) {
-      const Lane<W> weight = half / n_twins + half * exp_nonpositive(places.log_weight[m] - best) / total;
-      places.log_weight[m] = select(is_possible(places, m), log(weight), none);
-    }
-    places.log_weight[0] = log(idle);
-    if (leaves_) places.log_weight[K_] = select(closable, Lane<W>(std::log(0.5)), none);
+    const Lane<W> each = log(select(closable, Lane<W>(0.5), Lane<W>(1.0)) / n_ways);
+    places.log_weight[0] = each;
+    for (int m = 1; m < K_; ++m) places.log_weight[m] = select(places.log_weight[m] < Lane<W>(0.0), none, each);
+    places.log_weight[K_] = select(closable, Lane<W>(std::log(0.5)), none);
   }
-  Mask<W> is_possible(const Places& places, int m) const { return Lane<W>(-1e299) < places.log_weight[m]; }
   // A number in the middle between the chosen way and the next.
   Lane<W> way_at_quantile(const Places& places, Lane<W> u) const {
     Lane<W> below(0.0), way(0.5);
     for (int m = 0; m < ways_; ++m) {
-      way = select((below <= u) & is_possible(places, m), Lane<W>(m + 0.5), way);
+      way = select((below <= u) & (Lane<W>(-1e299) < places.log_weight[m]), Lane<W>(m + 0.5), way);
       below += exp(places.log_weight[m]);
     }
     return way;
@@ -276,14 +268,13 @@ class Relocation {
   Lane<W> chosen(const Lane<W>* of, Lane<W> k) const { return at_number(of, K_, k); }
   void put(Lane<W>* of, Lane<W> k, Lane<W> value) const { put_at_number(of, K_, k, value); }
 
-  // shares_k ~ g_k f_k, at least least_share; returns log sum_k g_k f_k.
-  Lane<W> shares_of(const Lane<W>* log_f, const Lane<W>* g, Lane<W>* share) const {
+  // shares_k ~ g_k f_k, at least least_share.
+  void shares_of(const Lane<W>* log_f, const Lane<W>* g, Lane<W>* share) const {
     Lane<W> top = log_f[0], total(0.0);
     for (int k = 1; k < K_; ++k) top = max(top, log_f[k]);
     for (int k = 0; k < K_; ++k) total += share[k] = g[k] * exp_nonpositive(log_f[k] - top);
     const Lane<W> floor = least_share * total + 1e-300, scale = 1.0 / (total + double(K_) * floor);
     for (int k = 0; k < K_; ++k) share[k] = (share[k] + floor) * scale;
-    return top + log(total);
   }
 
   template <class Visit>
@@ -302,10 +293,9 @@ class Relocation {
   Row row(const RowBlock& rows, int t) const { return {rows.xy[t], rows.u[t], nullptr, rows.xy[t][d_], rows.at[t]}; }
   Index few_stride() const { return (n_ + few_rows_ - 1) / few_rows_; }
 
-  // What every `stride`-th row says at the coefficients `at`; share: from log_f_ and g_ of the row.  Returns their log likelihood.
+  // What every `stride`-th row says at the coefficients `at`; share: from log_f_ and g_ of the row.
   template <class Share>
-  Lane<W> gather(const Places& places, double* at, Index stride, bool observed, Share&& share) {
-    Lane<W> log_likelihood(0.0);
+  void gather(const Places& places, double* at, Index stride, bool observed, Share&& share) {
     refit_.forget(at);
     std::fill_n(one_sum_, W * Index(conjugate_.one_sum_lanes()), 0.0);
     for_each_block(stride, [&](const RowBlock& rows, Index) {
@@ -313,13 +303,12 @@ class Relocation {
         const Row r = row(rows, t);
         expert_.parameter_log_density(places.draw, r, log_f_);
         gate_.proba(at, r, g_, memo_ + t * gate_.memo_lanes());
-        log_likelihood += share(r, share_ + t * K_);
+        share(r, share_ + t * K_);
         weight_[t] = double(stride) * chosen(share_ + t * K_, places.s);
       }
       refit_.gather(at, rows, share_, memo_, double(stride), observed);
       conjugate_.add(one_sum_, rows, weight_);
     });
-    return log_likelihood;
   }
 
   // The fit, from shares `start` in the first two steps, at first with the information of known allocations; then the information
@@ -331,7 +320,8 @@ class Relocation {
     if (leaves_) std::copy_n(places.paths[m == K_ ? 1 : 0], W * leaves_->fields(), leaves_->paths(at));
     for (int i = 0; i < few_row_steps + all_row_steps; ++i) {
       const Index stride = i < few_row_steps ? few_stride() : 1;
-      places.log_weight[m] = i < 2 ? gather(places, at, stride, false, start) : gather(places, at, stride, i >= em_steps, share);
+      if (i < 2) gather(places, at, stride, false, start);
+      else gather(places, at, stride, i >= em_steps, share);
       refit_.settle(at, work_);
       if (i >= 2) step();
     }
@@ -342,14 +332,13 @@ class Relocation {
     auto idle = [&](double handicap) {
       return [this, &places, handicap](const Row& r, Lane<W>* share) {
         put(log_f_, places.s, conjugate_.empty_log_density(state_, s_, r) - handicap);
-        return shares_of(log_f_, g_, share);
+        shares_of(log_f_, g_, share);
       };
     };
     find_centre(places, 0, gate_state, idle(idle_handicap), idle(0.0), [] {});
     if (leaves_) find_centre(places, K_, gate_state, idle(0.0), idle(0.0), [] {});
     std::copy_n(places.draw, expert_.draw_lanes(), places.twins);
     for (int m = 1; m < K_; ++m) find_twin_centre(places, m, gate_state, b);
-    weigh_ways(places);
   }
 
   // Shares of the row where s is idle, and the logit towards s there.
@@ -386,12 +375,11 @@ class Relocation {
           const Lane<W> both = chosen(share, f);
           put(share, places.s, select(over, both, Lane<W>(0.0)));
           put(share, f, select(over, Lane<W>(0.0), both));
-          return Lane<W>(0.0);  // of no interest so early
         },
         [&](const Row& r, Lane<W>* share) {
           expert_.parameter_log_density(places.twins, r, log_f_twin_);
           put(log_f_, places.s, chosen(log_f_twin_, f));
-          return shares_of(log_f_, g_, share);
+          shares_of(log_f_, g_, share);
         },
         [&] { conjugate_.estimate(state_, s_, one_sum_, places.twins, f, work_); });
   }
@@ -446,15 +434,17 @@ class Relocation {
         log_ratio += take_up(then, r, k, log_q_then_, mask);
       }
     });
-    weigh_densities(now, now.now_closed, log_q_now_);
-    weigh_densities(then, is_number(K_, m_chosen), log_q_then_);
+    if (leaves_) {
+      weigh_densities(now, now.now_closed, log_q_now_);
+      weigh_densities(then, is_number(K_, m_chosen), log_q_then_);
+    }
     return log_ratio + log_total(log_q_now_) - log_total(log_q_then_);
   }
   // A state has a density under the ways that leave s as open as it is there.
   void weigh_densities(const Places& places, Mask<W> s_is_closed, Lane<W>* log_q) const {
     for (int m = 0; m < ways_; ++m) {
-      const Mask<W> possible = !leaves_ ? Mask<W>::all_true() : m == K_ ? s_is_closed : !s_is_closed;
-      log_q[m] = select(possible & is_possible(places, m), log_q[m] + places.log_weight[m],
+      const Mask<W> possible = m == K_ ? s_is_closed : !s_is_closed;
+      log_q[m] = select(possible & (Lane<W>(-1e299) < places.log_weight[m]), log_q[m] + places.log_weight[m],
                         Lane<W>(-std::numeric_limits<double>::infinity()));
     }
   }

@@ -117,8 +117,9 @@ class StudentExpert:
     Examples
     --------
     >>> import hsmoe
-    >>> hsmoe.StudentExpert(df=4.0)
-    StudentExpert(df=4.0, a0=2.0, b0=0.1, b0_shape=1.0, coefficient_variance=10.0, coefficient_shape=1.0)
+    >>> model = hsmoe.HSMoERegressor(expert=hsmoe.StudentExpert(df=4.0))
+    >>> model.expert.df
+    4.0
     """
 
     df: float | None = None

@@ -227,7 +227,7 @@ def select_n_experts(
     """
     if isinstance(candidates, str) or not isinstance(candidates, Iterable):
         raise ValueError(
-            f"candidates is {candidates!r}; pass the numbers of experts to compare, such as [1, 2, 3]"
+            f"candidates is {candidates!r}; pass the numbers of experts to compare, say [1, 2, 3]"
         )
     numbers = sorted(check_integer("candidates", k, 1) for k in candidates)
     if not numbers:

@@ -12,7 +12,7 @@
 //
 // The posterior of N particles is right for N -> infinity only.  What deviates first is the share of each
 // labelling: resampling lets it drift, so that ranks of labelled parameters (hardly those of label-free ones)
-// gather at both ends.  In the setting `plain` the variance of the ranks of beta is too large by 20%, 7% and 2%
+// gather at both ends.  In the setting `plain` the variance of the ranks of beta is too large by 27%, 10% and 4%
 // for N = 32, 128 and 512: it goes with 1/N, so it is no fault of a kernel; and it is gone when the labels of
 // each draw are drawn anew (`relabel`).  N below is large enough not to show in the numbers of replications.
 //
@@ -393,7 +393,7 @@ int main(int argc, char** argv) {
     must_pass(relocated, 200, false);
     must_pass({"K=2, scans of the product", two, {0, 1}, 20, 64, all, product}, 100, false);
     must_pass({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 200, false);
-    must_fail({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 500, false, {Fault::experts_stay});
+    must_fail({"K=3 comb", comb, {2, 0, 1}, 20, 128, all, 0}, 700, false, {Fault::experts_stay});
     must_pass(plain, 400, false);
     must_fail(plain, 150, false, {Fault::flipped_kappa, Fault::global_scale, Fault::b0, Fault::coefficient_scale});
     must_fail(plain, 300, false, {Fault::local_scale});
@@ -415,7 +415,8 @@ int main(int argc, char** argv) {
     plain.N = N;
     calibrate(plain, Fault::none, 6000, true);
   }
-  plain.N = frozen.N = 512;
+  plain.N = 512;
+  frozen.N = 2048;
   frozen.retain = 8;
   must_pass(plain, 3000, true);
   must_fail(plain, 1000, true, {Fault::flipped_kappa, Fault::tenth_flipped, Fault::local_scale, Fault::global_scale,

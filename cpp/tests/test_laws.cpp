@@ -276,7 +276,7 @@ void discrete() {
   }
   CHECK_CLOSE(law->cdf(m.view(), 1), 0.475, 1e-15);
   CHECK_CLOSE(law->crps(m.view(), 0, workspace), 0.65 * 0.65 + 0.525 * 0.525, 1e-14);
-  CHECK(law->refusal(3) && law->refusal(-1) && law->refusal(1.5));
+  CHECK(law->refusal(3, true) && law->refusal(-1, true) && law->refusal(1.5, false));
   Stream<1> rng = stream_of<1>(3);
   int count[3] = {};
   for (int i = 0; i < 30000; ++i) ++count[int(law->sample(m.view(), rng))];

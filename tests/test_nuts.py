@@ -433,7 +433,7 @@ WRONG = [
     {"expert": hsmoe.GaussianExpert(b0_shape=0.0)},
     {"expert": hsmoe.GaussianExpert(a0=3.0)},
     {"expert": hsmoe.GaussianExpert(coefficient_variance=2.0)},
-    {"expert": hsmoe.GaussianExpert(coefficient_shape=0.0)},
+    {"expert": hsmoe.GaussianExpert(coefficient_shape=0.0, coefficient_variance=2.0)},
 ]
 
 

@@ -445,7 +445,7 @@ int main(int argc, char** argv) {
   must_fail(nested("Laplace", laplace, 512), 300, true, {Fault::flipped_kappa});
   must_pass(nested("softmax over Laplace", mixed, 512), 1000, true);
   // The deviation of small N is in the labels.
-  Setting relabelled{"K=2, labels at random", two, {0, 1}, 20, 64, all, 0};
+  Setting relabelled{"K=2, labels at random", two, {0, 1}, 20, 256, all, 0};
   relabelled.relabel = true;
   must_pass(relabelled, 6000, true);
   return report("sbc");

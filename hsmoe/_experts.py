@@ -52,7 +52,8 @@ class GaussianExpert:
     The fraction of the target's variance that an expert explains is about ``V x'x / (1 + V x'x)``
     under the prior: one V for all data is too small where there is little noise and too large where
     there is little to explain, and both cost forecasts.  A learned V makes the prior of ``beta``
-    a multivariate Student-t one with ``2 * coefficient_shape`` degrees of freedom.
+    a multivariate Student-t one with ``2 * coefficient_shape`` degrees of freedom.  With
+    ``retain=0`` nothing is rejuvenated: each particle keeps the b0 and V it drew from their priors.
 
     Examples
     --------

@@ -44,7 +44,7 @@ GATES = {
 COEFFICIENTS = np.array([[0.0, 1.0], [4.0, -1.0], [-4.0, -1.0]])
 VARIANCE = np.array([0.5, 0.4, 0.3]) ** 2
 # Standard deviation 1 where that of the noise is 0.5, as it is for the expert fitted three times.
-EXPERT_PRIOR = hsmoe.GaussianExpert(coefficient_variance=4.0)
+EXPERT_PRIOR = hsmoe.GaussianExpert(coefficient_variance=4.0, coefficient_shape=0.0)
 # Narrow in the intercepts: the theory has the weights of experts bounded from below, and with wide
 # ones the posterior leaves spare experts empty.
 GATE_PRIOR = hsmoe.NormalPrior(scale=2.0, intercept_sd=0.5)

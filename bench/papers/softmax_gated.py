@@ -39,7 +39,7 @@ N_GRID = 40  # rows that routing and densities are compared at
 PRIORS: dict[str, dict[str, Any]] = {
     "wide": {
         "gate_prior": hsmoe.NormalPrior(scale=5.0, intercept_sd=5.0),
-        "expert": hsmoe.GaussianExpert(coefficient_variance=400.0),
+        "expert": hsmoe.GaussianExpert(coefficient_variance=400.0, coefficient_shape=0.0),
     },
     "default": {},
 }

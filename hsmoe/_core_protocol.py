@@ -152,6 +152,7 @@ class EngineFactory(Protocol):
         exchange_rows: int,
         relocations: int,
         relocation_rows: int,
+        relocation_tries: int,
         open_rows: int,
         early_particles: int = 0,
         early_rows: int = 0,

@@ -311,6 +311,7 @@ class LearnedState:
             exchange_rows=tuning.exchange_rows,
             relocations=tuning.relocations,
             relocation_rows=tuning.relocation_rows,
+            relocation_tries=tuning.relocation_tries,
             open_rows=settings.open_rows,
             early_particles=settings.early_particles,
             early_rows=settings.early_rows,

@@ -41,6 +41,7 @@ class Tuning:
     # pays loses that much a row, for ever, but with few rows a twin hardly ever pays.
     relocations: int = 48
     relocation_rows: int = 2000
+    relocation_tries: int = 7
 
     # The first rows freeze together: when there are twice as many as the model retains and, as far
     # as four times as many go, at least so many.  Until then experts can still be rearranged.

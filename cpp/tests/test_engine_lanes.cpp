@@ -60,6 +60,7 @@ EngineConfig config(Index retain) {
   c.exchange_rows = retain ? 60 : 0;
   c.relocations = retain ? 16 : 0;
   c.relocation_rows = 10;
+  c.relocation_tries = 3;
   auto& expert = std::get<GaussianOptions>(c.expert);
   expert.b0_shape = expert.coefficient_shape = retain ? 1.0 : 0.0;
   return c;

@@ -18,8 +18,6 @@ class ConjugateExpert {
   virtual void begin(const double* state, Lane<W> k, double* one) const = 0;
   virtual Lane<W> one_log_density(const double* one, const Row& row, Lane<W>* work) const = 0;
   virtual void learn_one(double* one, const Row& row, Mask<W> mask, Lane<W>* work) const = 0;
-  /// log p(all rows of expert k (by lane)), parameters integrated out.
-  virtual Lane<W> log_marginal(const double* state, Lane<W> k) const = 0;
   /// Lanes of the sums of one expert.
   virtual int one_sum_lanes() const = 0;
   /// Add rows with these weights to the sums of one expert.

@@ -106,17 +106,6 @@ class GaussianExpert final : public Expert<W>, public ConjugateExpert<W> {
     store_norm(one);
   }
 
-  // log m = lgamma(a) - lgamma(a0) + a0 log b0 - a log b - (log|P| - d log tau)/2 - (a - a0) log(2 pi)
-  Lane<W> log_marginal(const double* state, Lane<W> k) const override {
-    const Lane<W> shape = select_expert(a(state), k), b0 = select_expert(b0_of(state), k),
-                  tau = select_expert(tau_of(state), k);
-    Lane<W> total = log_gamma(shape) - std::lgamma(options_.a0) + options_.a0 * log(b0) - shape * log(select_expert(b(state), k)) -
-                    (shape - options_.a0) * std::log(6.283185307179586477) + 0.5 * d_ * log(tau);
-    const double* pivot = state;
-    for (int j = 0; j < d_; pivot += W * (d_ - j + 1), ++j) total += 0.5 * log(select_expert(pivot, k));
-    return total;
-  }
-
   int one_sum_lanes() const override { return sum_stride(); }
   void add(double* one_sum, const RowBlock& rows, const Lane<W>* weight) const override {
     accumulate_outer<W>(one_sum, d_ + 1, rows.xy, weight, rows.n);

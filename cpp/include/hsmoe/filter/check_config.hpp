@@ -38,6 +38,7 @@ inline void check_config(const EngineConfig& c) {
   check_at_least("Engine", "exchange_rows", c.exchange_rows, Index(0));
   check_at_least("Engine", "relocations", c.relocations, 0);
   check_at_least("Engine", "relocation_rows", c.relocation_rows, Index(1));
+  check_at_least("Engine", "relocation_tries", c.relocation_tries, 1);
   check_at_least("Engine", "open_rows", c.open_rows, Index(0));
   check_at_least("Engine", "scan_rows", c.scan_rows, Index(0));
   check_at_least("Engine", "early_particles", c.early_particles, 0);

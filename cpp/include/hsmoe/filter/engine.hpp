@@ -38,6 +38,8 @@ struct EngineConfig {
   // in proportion if fewer.
   int relocations = 0;
   Index relocation_rows = 1;
+  // Draws that each of them makes around its centres, of which one is chosen.
+  int relocation_tries = 1;
   Index open_rows = 0;  // none freezes before there are so many rows, twice those to retain at least
   int early_particles = 0;  // particles of an island until early_rows rows are learned, if more than n_particles
   Index early_rows = 0;

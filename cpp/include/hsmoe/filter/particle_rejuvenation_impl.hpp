@@ -109,7 +109,7 @@ void ParticleFilter<W>::rearrange_experts(bool exchanging, bool relocating, bool
   }
   if (relocating)
     accepted = accepted | Relocation<W>(*expert_, *gate_, config_.n_experts, config_.expert_dim, buffer, n, work, scratch.relocation)
-                              .propose(state, swapping, allocation, rng, mask);
+                              .propose(state, swapping, config_.relocation_tries, allocation, rng, mask);
   // A proposal that was rejected leaves the state as it was, the augmented one: what the proposal would have drawn for
   // omega, from p(omega | phi', z'), cancels in the ratio of acceptance.
   if (!any(accepted)) return;

@@ -61,23 +61,24 @@ class Relocation {
         leaves_(gate.leaves()), ways_(n_experts + (leaves_ ? 1 : 0)), buffer_(buffer), n_(n), few_rows_(few_rows), work_(work) {
     const Index gate_lanes = gate.fields(), n_memo = Index(RowBlock::most) * gate.memo_lanes(),
                 n_share = std::max<Index>(RowBlock::most, ways_) * K_, n_paths = leaves_ ? leaves_->fields() : 0;
-    memory.resize(std::size_t(W) * std::size_t(2 * ways_ * refit_.centre_lanes() + gate_lanes + expert.fields() + expert.sum_fields() +
-                                               4 * expert.draw_lanes() + 2 * conjugate_.one_fields() +
-                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 5 * K_ + 4 * ways_ + 4 * n_paths +
-                                               2 * refit_.dim() + n));
+    memory.resize(std::size_t(W) * std::size_t(2 * ways_ * refit_.centre_lanes() + 2 * gate_lanes + expert.fields() + expert.sum_fields() +
+                                               4 * expert.draw_lanes() + conjugate_.one_fields() +
+                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 5 * K_ + 3 * ways_ + 4 * n_paths +
+                                               2 * refit_.dim() + 2 * n));
     Lane<W>* next = reinterpret_cast<Lane<W>*>(memory.data());
     auto take = [&](Index lanes) { return std::exchange(next, next + lanes); };
     for (Places& places : places_) {
       places.centres = reinterpret_cast<double*>(take(ways_ * refit_.centre_lanes()));
       places.draw = take(expert.draw_lanes());
       places.twins = take(expert.draw_lanes());
-      places.own = reinterpret_cast<double*>(take(conjugate_.one_fields()));
       places.log_weight = take(ways_);
       for (double*& paths : places.paths) paths = reinterpret_cast<double*>(take(n_paths));
     }
     new_gate_ = reinterpret_cast<double*>(take(gate_lanes));
+    tried_gate_ = reinterpret_cast<double*>(take(gate_lanes));
     new_expert_ = reinterpret_cast<double*>(take(expert.fields()));
     sums_ = reinterpret_cast<double*>(take(expert.sum_fields()));
+    own_ = reinterpret_cast<double*>(take(conjugate_.one_fields()));
     one_sum_ = reinterpret_cast<double*>(take(conjugate_.one_sum_lanes()));
     weight_ = take(RowBlock::most);
     memo_ = take(n_memo);
@@ -85,27 +86,27 @@ class Relocation {
     share_ = take(n_share);
     log_f_ = take(K_);
     log_f_twin_ = take(K_);
-    log_q_now_ = take(ways_);
-    log_q_then_ = take(ways_);
+    log_q_ = take(ways_);
     g_ = take(K_);
     log_g_ = take(K_);
     count_ = take(K_);
     normals_ = take(refit_.dim());
-    new_normals_ = take(refit_.dim());
+    tried_normals_ = take(refit_.dim());
     proposed_ = take(n);
+    tried_ = take(n);
   }
 
-  /// Propose for a block of particles with allocations z of all n rows, s to stay at its leaf or, swapping, at that of another
+  /// Propose for a block of particles with allocations z of all n rows, s to stay at its leaf or, swapping, also at that of another
   /// expert, which takes its place.  Returns the lanes that accepted: their expert statistics, gate coefficients, local scales
   /// and z are the new ones; Polya-Gamma variables and the statistics of the gate must be drawn anew.
-  Mask<W> propose(double* state, bool swapping, Lane<W>* z, Stream<W>& rng, Mask<W> mask) {
+  Mask<W> propose(double* state, bool swapping, int tries, Lane<W>* z, Stream<W>& rng, Mask<W> mask) {
     double* gate_state = state + W * Index(expert_.fields());
     state_ = state;
     Places &now = places_[0], &swapped = places_[1];
     expert_.draw_parameters(state, rng, mask, now.draw, work_);
     count_rows(z);
     now.s = s_ = choose(rng, mask);
-    const Lane<W> log_choice_now = log_choice(s_), b = 1.5 * uniform<W>(rng, mask);
+    const Lane<W> b = 1.5 * uniform<W>(rng, mask);
     Mask<W> legal = mask;
     if (leaves_) set_paths(now, leaves_->paths(gate_state));
     find_centres(now, gate_state, b);
@@ -114,32 +115,36 @@ class Relocation {
       if (leaves_) legal = legal & swap_paths(now, swapped);
       find_centres(swapped, gate_state, b);
     }
-    Places then = swapping ? swapped : now;
-    then.own = swapped.own;
 
     refit_.draw_normals(gate_state, normals_, rng, mask);
-    const Lane<W> u = uniform<W>(rng, mask), m_chosen = leaves_ ? way_at_quantile(then, u) : u * double(K_);
-    std::copy_n(gate_state, W * Index(gate_.fields()), new_gate_);
-    if (leaves_) copy_paths(then, is_number(K_, m_chosen), leaves_->paths(new_gate_));
-    for (int m = 0; m < ways_; ++m) refit_.draw_around(centre(then, m), new_gate_, new_normals_, rng, mask & is_number(m, m_chosen), work_);
-    Lane<W> log_ratio = propose_allocations(now, then, gate_state, z, m_chosen, rng, mask);
+    const Lane<W> log_now = log_weight(now, gate_state, normals_, now.now_closed, mask, [&](Index i) { return z[i]; });
+    // What a try with weight w replaces with probability w / (sum of the weights so far) ends as one of them chosen by weight.
+    const int each = swapping ? (tries + 1) / 2 : 0, n_tries = swapping ? 2 * each - 1 : tries;
+    Lane<W> log_chosen(impossible), log_rest(impossible);
+    Mask<W> has_swapped = Mask<W>::all_false();
+    for (int t = 0; t < n_tries; ++t) {
+      const bool swaps = t < each;
+      Lane<W> log_tried = try_one(swaps ? swapped : now, gate_state, rng, mask);
+      if (swaps) log_tried = select(legal, log_tried, Lane<W>(impossible));
+      const Mask<W> take = t == 0 ? Mask<W>::all_true() : log(uniform<W>(rng, mask)) + log_sum(log_chosen, log_tried) < log_tried;
+      log_rest = log_sum(log_rest, select(take, log_chosen, log_tried));
+      log_chosen = select(take, log_tried, log_chosen);
+      has_swapped = swaps ? has_swapped | take : has_swapped & !take;
+      for (Index f = 0; f < W * Index(gate_.fields()); f += W)
+        select(take, Lane<W>::load(tried_gate_ + f), Lane<W>::load(new_gate_ + f)).store(new_gate_ + f);
+      for (Index i = 0; i < n_; ++i) proposed_[i] = select(take, tried_[i], proposed_[i]);
+    }
+    const Lane<W> log_ratio = log_sum(log_rest, log_chosen) - log_sum(log_rest, log_now);
+    const Mask<W> accept = mask & (log(uniform<W>(rng, mask)) < log_ratio);
+    if (!any(accept)) return accept;
 
     std::fill_n(sums_, W * Index(expert_.sum_fields()), 0.0);
     for_each_block(1, [&](const RowBlock& rows, Index i) {
-      expert_.absorb(sums_, nullptr, rows, proposed_ + i, then.draw, 0, rng, mask, work_);
+      expert_.absorb(sums_, nullptr, rows, proposed_ + i, now.draw, 0, rng, mask, work_);
     });
     std::copy_n(state, W * Index(expert_.fields()), new_expert_);
-    if (swapping) expert_.exchange(new_expert_, now.s, then.s, mask);
+    if (swapping) expert_.exchange(new_expert_, now.s, swapped.s, has_swapped);
     conjugate_.condense(new_expert_, sums_, work_);
-    count_rows(proposed_);
-    log_ratio += conjugate_.log_marginal(new_expert_, then.s) - conjugate_.log_marginal(state, now.s) + log_choice(then.s) -
-                 log_choice_now + refit_.log_prior(new_gate_, work_) - refit_.log_prior(gate_state, work_) +
-                 refit_.log_probability(new_gate_, new_normals_) - refit_.log_probability(gate_state, normals_);
-
-    if (leaves_) log_ratio += leaves_->log_prior(leaves_->paths(new_gate_), n_) - leaves_->log_prior(leaves_->paths(gate_state), n_);
-
-    const Mask<W> accept = legal & (log(uniform<W>(rng, mask)) < log_ratio);
-    if (!any(accept)) return accept;
     for (Index f = 0; f < W * Index(expert_.fields()); f += W)
       select(accept, Lane<W>::load(new_expert_ + f), Lane<W>::load(state + f)).store(state + f);
     refit_.adopt(gate_state, new_gate_, rng, accept, work_);
@@ -157,6 +162,8 @@ class Relocation {
   static constexpr double idle_handicap = 7.0;
   // Shares of experts are at least this, so that no allocation is impossible.
   static constexpr double least_share = 1e-12;
+  // The logarithm of zero, with which one can calculate.
+  static constexpr double impossible = -1e300;
 
   // Experts at leaves of the tree, numbered by these: which is s, their parameters theta and, in the place of f, those of s as
   // a twin of f; and the K centres, with the information there.
@@ -164,11 +171,10 @@ class Relocation {
     Lane<W> s;
     Lane<W>*draw, *twins;
     double* centres;
-    double* own;  // statistics of s from its rows so far
     // Where leaves open and close:
     double* paths[2];      // with s open, then with s closed
     Lane<W>* log_weight;   // of the ways
-    Mask<W> now_closed;    // whether s is, in the state that has these places
+    Mask<W> now_closed{};  // whether s is, in the state that has these places
   };
   double* centre(const Places& places, int m) const { return places.centres + W * Index(m) * refit_.centre_lanes(); }
   // In the m-th way s is the twin of the m-th expert after it, going round.
@@ -209,7 +215,7 @@ class Relocation {
   }
   // Log probabilities of the centres; where s and the m-th expert after it never meet there is none.
   void weigh_ways(Places& places) {
-    const Lane<W> none(-1e300), s = places.s;
+    const Lane<W> none(impossible), s = places.s;
     const Lane<W>* opened = reinterpret_cast<const Lane<W>*>(places.paths[0]);
     const Mask<W> closable = is_constant_ & !(s == Lane<W>(0.0));
     Lane<W> n_ways(1.0);
@@ -227,7 +233,7 @@ class Relocation {
   Lane<W> way_at_quantile(const Places& places, Lane<W> u) const {
     Lane<W> below(0.0), way(0.5);
     for (int m = 0; m < ways_; ++m) {
-      way = select((below <= u) & (Lane<W>(-1e299) < places.log_weight[m]), Lane<W>(m + 0.5), way);
+      way = select((below <= u) & (Lane<W>(0.5 * impossible) < places.log_weight[m]), Lane<W>(m + 0.5), way);
       below += exp(places.log_weight[m]);
     }
     return way;
@@ -384,67 +390,72 @@ class Relocation {
         [&] { conjugate_.estimate(state_, s_, one_sum_, places.twins, f, work_); });
   }
 
-  // Shares of the experts in a row at the coefficients of a gate, in each of the K ways.
-  void all_shares(const Places& places, const double* gate_state, const Row& r) {
+  // Shares of the experts in a row at the coefficients of a gate, in each of the K ways; log_own: log density of the row in s given
+  // the rows that s was given before.
+  void all_shares(const Places& places, const double* gate_state, const Row& r, Lane<W>& log_own) {
     gate_.log_proba(gate_state, r, log_g_, memo_);  // right where g is below the range of doubles
     for (int k = 0; k < K_; ++k) g_[k] = exp_nonpositive(log_g_[k]);
     expert_.parameter_log_density(places.draw, r, log_f_);
     expert_.parameter_log_density(places.twins, r, log_f_twin_);
+    log_own = conjugate_.one_log_density(own_, r, work_);
     for (int m = 0; m < K_; ++m) {
-      put(log_f_, places.s, m == 0 ? conjugate_.one_log_density(places.own, r, work_) : chosen(log_f_twin_, partner(places, m)));
+      put(log_f_, places.s, m == 0 ? log_own : chosen(log_f_twin_, partner(places, m)));
       shares_of(log_f_, g_, share_ + m * K_);
     }
     if (leaves_) std::copy_n(share_, K_, share_ + K_ * K_);  // where s is closed its probability is zero
   }
-  // The row goes to k: log {p(z_i = k | phi) f(y_i | theta)}, where rows of s contribute through m_s alone; log q of each way
-  // takes up the share.
-  Lane<W> take_up(const Places& places, const Row& r, Lane<W> k, Lane<W>* log_q, Mask<W> mask) {
-    for (int m = 0; m < ways_; ++m) log_q[m] += log(chosen(share_ + m * K_, k));
-    const Mask<W> own = mask & (k == places.s);
-    if (any(own)) conjugate_.learn_one(places.own, r, own, work_);
-    return chosen(log_g_, k) + select(k == places.s, Lane<W>(0.0), chosen(log_f_, k));
-  }
 
-  // z' given phi'; returns log of p(y, z' | phi', theta) q(z, phi) over the same with (z, phi) and (z', phi') exchanged,
-  // without m_s.
-  Lane<W> propose_allocations(const Places& now, const Places& then, const double* gate_state, const Lane<W>* z, Lane<W> m_chosen,
-                              Stream<W>& rng, Mask<W> mask) {
-    Lane<W> log_ratio(0.0);
-    for (int m = 0; m < ways_; ++m) {
-      log_q_now_[m] = refit_.log_density_around(centre(now, m), gate_state, normals_, work_);
-      log_q_then_[m] = refit_.log_density_around(centre(then, m), new_gate_, new_normals_, work_);
-    }
-    for (const Places* places : {&now, &then}) conjugate_.begin(state_, s_, places->own);
+  // log w of coefficients and normals, and of the allocations that `allocate` gives row by row when their shares are known.
+  template <class Allocate>
+  Lane<W> log_weight(const Places& places, const double* gate_state, const Lane<W>* normals, Mask<W> s_is_closed, Mask<W> mask,
+                     Allocate&& allocate) {
+    Lane<W> log_w = refit_.log_prior(gate_state, work_) + refit_.log_probability(gate_state, normals);
+    if (leaves_) log_w += leaves_->log_prior(leaves_->paths(gate_state), n_);
+    for (int m = 0; m < ways_; ++m) log_q_[m] = refit_.log_density_around(centre(places, m), gate_state, normals, work_);
+    for (int k = 0; k < K_; ++k) count_[k] = Lane<W>(0.0);
+    conjugate_.begin(state_, s_, own_);
     for_each_block(1, [&](const RowBlock& rows, Index i) {
       for (int t = 0; t < rows.n; ++t) {
         const Row r = row(rows, t);
-        all_shares(now, gate_state, r);
-        log_ratio -= take_up(now, r, z[i + t], log_q_now_, mask);
-
-        all_shares(then, new_gate_, r);
-        const Lane<W> u = uniform<W>(rng, mask);
-        Lane<W> below(0.0), k(0.0);
-        for (int j = 0; j + 1 < K_; ++j) {
-          Lane<W> share = share_[j];
-          for (int m = 1; m < ways_; ++m) share = select(Lane<W>(double(m)) <= m_chosen, share_[m * K_ + j], share);
-          below += share;
-          k = select(below <= u, Lane<W>(double(j + 1)), k);
-        }
-        proposed_[i + t] = k;
-        log_ratio += take_up(then, r, k, log_q_then_, mask);
+        Lane<W> log_own;
+        all_shares(places, gate_state, r, log_own);
+        const Lane<W> k = allocate(i + t);
+        const Mask<W> own = mask & (k == places.s);
+        log_w += chosen(log_g_, k) + select(own, log_own, chosen(log_f_, k));
+        for (int m = 0; m < ways_; ++m) log_q_[m] += log(chosen(share_ + m * K_, k));
+        for (int j = 0; j < K_; ++j) count_[j] += select(k == Lane<W>(double(j)), Lane<W>(1.0), Lane<W>(0.0));
+        if (any(own)) conjugate_.learn_one(own_, r, own, work_);
       }
     });
-    if (leaves_) {
-      weigh_densities(now, now.now_closed, log_q_now_);
-      weigh_densities(then, is_number(K_, m_chosen), log_q_then_);
-    }
-    return log_ratio + log_total(log_q_now_) - log_total(log_q_then_);
+    if (leaves_) weigh_densities(places, s_is_closed, log_q_);
+    return log_w + log_choice(places.s) - log_total(log_q_);
+  }
+
+  // Propose once; returns log w.
+  Lane<W> try_one(const Places& places, const double* gate_state, Stream<W>& rng, Mask<W> mask) {
+    const Lane<W> u = uniform<W>(rng, mask), way = leaves_ ? way_at_quantile(places, u) : u * double(K_);
+    const Mask<W> s_is_closed = is_number(K_, way);
+    std::copy_n(gate_state, W * Index(gate_.fields()), tried_gate_);
+    if (leaves_) copy_paths(places, s_is_closed, leaves_->paths(tried_gate_));
+    for (int m = 0; m < ways_; ++m)
+      refit_.draw_around(centre(places, m), tried_gate_, tried_normals_, rng, mask & is_number(m, way), work_);
+    return log_weight(places, tried_gate_, tried_normals_, s_is_closed, mask, [&](Index i) {
+      const Lane<W> v = uniform<W>(rng, mask);
+      Lane<W> below(0.0), k(0.0);
+      for (int j = 0; j + 1 < K_; ++j) {
+        Lane<W> share = share_[j];
+        for (int m = 1; m < ways_; ++m) share = select(Lane<W>(double(m)) <= way, share_[m * K_ + j], share);
+        below += share;
+        k = select(below <= v, Lane<W>(double(j + 1)), k);
+      }
+      return tried_[i] = k;
+    });
   }
   // A state has a density under the ways that leave s as open as it is there.
   void weigh_densities(const Places& places, Mask<W> s_is_closed, Lane<W>* log_q) const {
     for (int m = 0; m < ways_; ++m) {
       const Mask<W> possible = m == K_ ? s_is_closed : !s_is_closed;
-      log_q[m] = select(possible & (Lane<W>(-1e299) < places.log_weight[m]), log_q[m] + places.log_weight[m],
+      log_q[m] = select(possible & (Lane<W>(0.5 * impossible) < places.log_weight[m]), log_q[m] + places.log_weight[m],
                         Lane<W>(-std::numeric_limits<double>::infinity()));
     }
   }
@@ -455,6 +466,7 @@ class Relocation {
     for (int m = 0; m < ways_; ++m) total += exp_nonpositive(log_q[m] - top);
     return top + log(total);
   }
+  static Lane<W> log_sum(Lane<W> a, Lane<W> b) { return max(a, b) + log1p(exp_nonpositive(-abs(a - b))); }
 
   const Expert<W>& expert_;
   const ConjugateExpert<W>& conjugate_;
@@ -470,9 +482,9 @@ class Relocation {
   const double* state_ = nullptr;
   Lane<W> s_;          // its number in the state
   Places places_[2];  // as they are, and as they would be
-  double *new_gate_, *new_expert_, *sums_, *one_sum_;
-  Lane<W>*weight_, *memo_, *other_memo_, *share_, *log_f_, *log_f_twin_, *log_q_now_, *log_q_then_, *g_, *log_g_,
-      *count_, *normals_, *new_normals_, *proposed_;
+  double *new_gate_, *new_expert_, *sums_, *one_sum_, *tried_gate_, *own_;
+  Lane<W>*weight_, *memo_, *other_memo_, *share_, *log_f_, *log_f_twin_, *log_q_, *g_, *log_g_,
+      *count_, *normals_, *tried_normals_, *proposed_, *tried_;
 };
 
 }  // namespace hsmoe

@@ -21,17 +21,21 @@
 //     q(c', phi', z') = sum_m t_m(c', phi') prod_i r_m(phi')_{i,z'_i} / K
 //
 // depends on z and phi through the choice of s alone, p(s | z) ~ 1 / (1 + n_s): the centres are functions of s, b, theta_-s, the
-// hyper-parameters of the experts, the global scales, the data, and of which expert is at which leaf.  In every other proposal
-// s first changes places with an expert chosen from the rest: q(c', phi', z') is then with the places as they would be, q(c, phi, z)
-// with those that they are.  The proposal is accepted with probability
+// hyper-parameters of the experts, the global scales, the data, and of which expert is at which leaf.  Centres are dear and draws
+// cheap, so several are tried, each with its weight
 //
-//     p(z', phi' | theta_-s, y) p(c' | phi') p(s | z') q(c, phi, z) / {p(z, phi | theta_-s, y) p(c | phi) p(s | z) q(c', phi', z')}
+//     w = p(z, phi | theta_-s, y) p(c | phi) p(s | z) / q(c, phi, z).
+//
+// One of them, t, is chosen with probability ~ w_t, and accepted with probability min(1, sum_r w_r / (w_0 + sum_{r != t} w_r)), w_0 the
+// weight of the state: a metropolised choice among slots of which the state has one and draws from q the others (Liu 1996; Liu, Liang &
+// Wong 2000).  In half of the proposals s may also change places with an expert chosen from the rest.  Half of the slots are then for
+// draws where it has, with the q and p(s | z) of these places; the state has one of the others.
 //
 // Where leaves open and close (gate/open_leaves.hpp), the probabilities and the fits are those of the pruned gate, and paths stay
 // as they are, but for that of s where it is constant: s is always open or never.  The mixture then has one more centre, the fit
 // with s closed, if s > 0 and its path is constant; it has weight 1/2, and those with s open, idle or the twin of an f that is open at some
 // row, share the rest evenly.  A state with s open has no density under the centre with s closed, and the other way round; p(paths)
-// enters the ratio.  So experts are born as twins, and their rows are given back as they die.  Experts that change
+// is a factor of w.  So experts are born as twins, and their rows are given back as they die.  Experts that change
 // places take their paths with them, which is refused where expert 0 would not be always open.
 //
 // Split and merge proposals go back to Richardson & Green (1997) and Jain & Neal (2004), allocations one after the other to Dahl
@@ -60,10 +64,10 @@ class Relocation {
       : expert_(expert), conjugate_(*expert.conjugate()), gate_(gate), refit_(*gate.refitting()), K_(n_experts), d_(expert_dim),
         leaves_(gate.leaves()), ways_(n_experts + (leaves_ ? 1 : 0)), buffer_(buffer), n_(n), few_rows_(few_rows), work_(work) {
     const Index gate_lanes = gate.fields(), n_memo = Index(RowBlock::most) * gate.memo_lanes(),
-                n_share = std::max<Index>(RowBlock::most, ways_) * K_, n_paths = leaves_ ? leaves_->fields() : 0;
+                n_share = Index(RowBlock::most) * K_, n_paths = leaves_ ? leaves_->fields() : 0;
     memory.resize(std::size_t(W) * std::size_t(2 * ways_ * refit_.centre_lanes() + 2 * gate_lanes + expert.fields() + expert.sum_fields() +
                                                4 * expert.draw_lanes() + conjugate_.one_fields() +
-                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 5 * K_ + 3 * ways_ + 4 * n_paths +
+                                               conjugate_.one_sum_lanes() + RowBlock::most + n_memo + gate.memo_lanes() + n_share + 6 * K_ + 8 * ways_ + 4 * n_paths +
                                                2 * refit_.dim() + 2 * n));
     Lane<W>* next = reinterpret_cast<Lane<W>*>(memory.data());
     auto take = [&](Index lanes) { return std::exchange(next, next + lanes); };
@@ -86,6 +90,8 @@ class Relocation {
     share_ = take(n_share);
     log_f_ = take(K_);
     log_f_twin_ = take(K_);
+    mass_ = take(K_);
+    row_ways_ = reinterpret_cast<Way*>(take(ways_ * Index(sizeof(Way) / sizeof(Lane<W>))));
     log_q_ = take(ways_);
     g_ = take(K_);
     log_g_ = take(K_);
@@ -175,6 +181,11 @@ class Relocation {
     double* paths[2];      // with s open, then with s closed
     Lane<W>* log_weight;   // of the ways
     Mask<W> now_closed{};  // whether s is, in the state that has these places
+  };
+  // One row, one of the ways.
+  struct Way {
+    Lane<W> own, scale, floor, total;
+    Lane<W> product;  // of the shares of some rows
   };
   double* centre(const Places& places, int m) const { return places.centres + W * Index(m) * refit_.centre_lanes(); }
   // In the m-th way s is the twin of the m-th expert after it, going round.
@@ -390,22 +401,38 @@ class Relocation {
         [&] { conjugate_.estimate(state_, s_, one_sum_, places.twins, f, work_); });
   }
 
-  // Shares of the experts in a row at the coefficients of a gate, in each of the K ways; log_own: log density of the row in s given
-  // the rows that s was given before.
-  void all_shares(const Places& places, const double* gate_state, const Row& r, Lane<W>& log_own) {
+  // g_k f_k of a row at the coefficients of a gate, up to a factor, for the experts but s; and in each way that of s and the factor by
+  // which the others are smaller there.  log_own: log density of the row in s given the rows that s was given before.
+  void weigh_row(const Places& places, const double* gate_state, const Row& r, Lane<W>& log_own) {
     gate_.log_proba(gate_state, r, log_g_, memo_);  // right where g is below the range of doubles
-    for (int k = 0; k < K_; ++k) g_[k] = exp_nonpositive(log_g_[k]);
     expert_.parameter_log_density(places.draw, r, log_f_);
     expert_.parameter_log_density(places.twins, r, log_f_twin_);
     log_own = conjugate_.one_log_density(own_, r, work_);
-    for (int m = 0; m < K_; ++m) {
-      put(log_f_, places.s, m == 0 ? log_own : chosen(log_f_twin_, partner(places, m)));
-      shares_of(log_f_, g_, share_ + m * K_);
+    put(log_f_, places.s, Lane<W>(impossible));
+    Lane<W> top = log_f_[0];
+    for (int k = 1; k < K_; ++k) top = max(top, log_f_[k]);
+    Lane<W> others(0.0);
+    for (int k = 0; k < K_; ++k) {
+      g_[k] = exp_nonpositive(log_g_[k]);
+      others += mass_[k] = g_[k] * exp_nonpositive(log_f_[k] - top);
     }
-    if (leaves_) std::copy_n(share_, K_, share_ + K_ * K_);  // where s is closed its probability is zero
+    const Lane<W> g_own = chosen(g_, places.s);
+    for (int m = 0; m < ways_; ++m) {
+      // Where s is closed its probability is zero, and its density does not matter.
+      const Lane<W> above = (m % K_ == 0 ? log_own : chosen(log_f_twin_, partner(places, m))) - top, least = exp_nonpositive(-abs(above));
+      const Mask<W> is_above = Lane<W>(0.0) < above;
+      Way& way = row_ways_[m];
+      way.own = g_own * select(is_above, Lane<W>(1.0), least);
+      way.scale = select(is_above, least, Lane<W>(1.0));
+      const Lane<W> total = way.scale * others + way.own;
+      way.floor = least_share * total + 1e-300;
+      way.total = total + double(K_) * way.floor;
+    }
   }
+  // The part of expert k in the total of a way.
+  static Lane<W> part(const Way& way, Lane<W> mass, Mask<W> is_own) { return select(is_own, way.own, way.scale * mass) + way.floor; }
 
-  // log w of coefficients and normals, and of the allocations that `allocate` gives row by row when their shares are known.
+  // log w of coefficients and normals, and of the allocations that `allocate` gives row by row when the row has been weighed.
   template <class Allocate>
   Lane<W> log_weight(const Places& places, const double* gate_state, const Lane<W>* normals, Mask<W> s_is_closed, Mask<W> mask,
                      Allocate&& allocate) {
@@ -414,15 +441,25 @@ class Relocation {
     for (int m = 0; m < ways_; ++m) log_q_[m] = refit_.log_density_around(centre(places, m), gate_state, normals, work_);
     for (int k = 0; k < K_; ++k) count_[k] = Lane<W>(0.0);
     conjugate_.begin(state_, s_, own_);
+    constexpr int most_factors = 16;  // each at least least_share
     for_each_block(1, [&](const RowBlock& rows, Index i) {
+      for (int m = 0; m < ways_; ++m) row_ways_[m].product = Lane<W>(1.0);
       for (int t = 0; t < rows.n; ++t) {
         const Row r = row(rows, t);
         Lane<W> log_own;
-        all_shares(places, gate_state, r, log_own);
-        const Lane<W> k = allocate(i + t);
-        const Mask<W> own = mask & (k == places.s);
-        log_w += chosen(log_g_, k) + select(own, log_own, chosen(log_f_, k));
-        for (int m = 0; m < ways_; ++m) log_q_[m] += log(chosen(share_ + m * K_, k));
+        weigh_row(places, gate_state, r, log_own);
+        const Lane<W> k = allocate(i + t), mass = chosen(mass_, k);
+        const Mask<W> is_own = k == places.s, own = mask & is_own;
+        log_w += chosen(log_g_, k) + select(is_own, log_own, chosen(log_f_, k));
+        const bool flush = (t + 1) % most_factors == 0 || t + 1 == rows.n;
+        for (int m = 0; m < ways_; ++m) {
+          Way& way = row_ways_[m];
+          way.product *= part(way, mass, is_own) / way.total;
+          if (flush) {
+            log_q_[m] += log(way.product);
+            way.product = Lane<W>(1.0);
+          }
+        }
         for (int j = 0; j < K_; ++j) count_[j] += select(k == Lane<W>(double(j)), Lane<W>(1.0), Lane<W>(0.0));
         if (any(own)) conjugate_.learn_one(own_, r, own, work_);
       }
@@ -433,19 +470,26 @@ class Relocation {
 
   // Propose once; returns log w.
   Lane<W> try_one(const Places& places, const double* gate_state, Stream<W>& rng, Mask<W> mask) {
-    const Lane<W> u = uniform<W>(rng, mask), way = leaves_ ? way_at_quantile(places, u) : u * double(K_);
-    const Mask<W> s_is_closed = is_number(K_, way);
+    const Lane<W> u = uniform<W>(rng, mask), m_chosen = leaves_ ? way_at_quantile(places, u) : u * double(K_);
+    const Mask<W> s_is_closed = is_number(K_, m_chosen);
     std::copy_n(gate_state, W * Index(gate_.fields()), tried_gate_);
     if (leaves_) copy_paths(places, s_is_closed, leaves_->paths(tried_gate_));
     for (int m = 0; m < ways_; ++m)
-      refit_.draw_around(centre(places, m), tried_gate_, tried_normals_, rng, mask & is_number(m, way), work_);
+      refit_.draw_around(centre(places, m), tried_gate_, tried_normals_, rng, mask & is_number(m, m_chosen), work_);
     return log_weight(places, tried_gate_, tried_normals_, s_is_closed, mask, [&](Index i) {
-      const Lane<W> v = uniform<W>(rng, mask);
+      Way way = row_ways_[0];
+      for (int m = 1; m < ways_; ++m) {
+        const Mask<W> later = Lane<W>(double(m)) <= m_chosen;
+        const Way& other = row_ways_[m];
+        way.own = select(later, other.own, way.own);
+        way.scale = select(later, other.scale, way.scale);
+        way.floor = select(later, other.floor, way.floor);
+        way.total = select(later, other.total, way.total);
+      }
+      const Lane<W> v = uniform<W>(rng, mask) * way.total;
       Lane<W> below(0.0), k(0.0);
       for (int j = 0; j + 1 < K_; ++j) {
-        Lane<W> share = share_[j];
-        for (int m = 1; m < ways_; ++m) share = select(Lane<W>(double(m)) <= way, share_[m * K_ + j], share);
-        below += share;
+        below += part(way, mass_[j], places.s == Lane<W>(double(j)));
         k = select(below <= v, Lane<W>(double(j + 1)), k);
       }
       return tried_[i] = k;
@@ -482,8 +526,9 @@ class Relocation {
   const double* state_ = nullptr;
   Lane<W> s_;          // its number in the state
   Places places_[2];  // as they are, and as they would be
+  Way* row_ways_;
   double *new_gate_, *new_expert_, *sums_, *one_sum_, *tried_gate_, *own_;
-  Lane<W>*weight_, *memo_, *other_memo_, *share_, *log_f_, *log_f_twin_, *log_q_, *g_, *log_g_,
+  Lane<W>*weight_, *memo_, *other_memo_, *share_, *log_f_, *log_f_twin_, *mass_, *log_q_, *g_, *log_g_,
       *count_, *normals_, *tried_normals_, *proposed_, *tried_;
 };
 

@@ -60,7 +60,7 @@ class Relocation {
   /// The expert must be conjugate and the gate refittable.  work: of either.  The centres are found on at most few_rows of the n
   /// rows, evenly spaced, and then mended on all of them.
   Relocation(const Expert<W>& expert, const Gate<W>& gate, int n_experts, int expert_dim, const RowBuffer& buffer, Index n,
-             Lane<W>* work, AlignedVector<double>& memory, Index few_rows = 1024)
+             Lane<W>* work, AlignedVector<double>& memory, Index few_rows = 256)
       : expert_(expert), conjugate_(*expert.conjugate()), gate_(gate), refit_(*gate.refitting()), K_(n_experts), d_(expert_dim),
         leaves_(gate.leaves()), ways_(n_experts + (leaves_ ? 1 : 0)), buffer_(buffer), n_(n), few_rows_(few_rows), work_(work) {
     const Index gate_lanes = gate.fields(), n_memo = Index(RowBlock::most) * gate.memo_lanes(),
@@ -163,7 +163,7 @@ class Relocation {
 
  private:
   // All of these shape the proposal alone: they move its acceptance, not the law that it leaves as it is.
-  static constexpr int em_steps = 4, few_row_steps = 8, all_row_steps = 3;
+  static constexpr int em_steps = 4, few_row_steps = 8, all_row_steps = 2;
   // How much less likely rows are at first in an expert that is to be idle (log).
   static constexpr double idle_handicap = 7.0;
   // Shares of experts are at least this, so that no allocation is impossible.

@@ -301,6 +301,7 @@ void replicate(const Setting& s, Fault fault, std::uint64_t seed, std::vector<Ra
   c.scan_rows = s.scan_rows;
   c.exchange_rows = 250;  // no effect on K=2
   c.relocations = s.relocating ? s.N / 2 : 0;
+  c.relocation_tries = 3;
   std::vector<std::uint64_t> seeds((s.N + 1) * 4);
   fill_words(4 * seed + 3, seeds.data(), seeds.size());
   Model model = make_model(s, fault);

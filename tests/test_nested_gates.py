@@ -216,6 +216,16 @@ def test_routing(fitted, gate):
     assert lost < 0.03 if gate == "softmax" else 0.1 < lost < 0.4
 
 
+@pytest.mark.parametrize("gate", ["softmax", "laplace", "('softmax', 'laplace', [1, 2])"])
+@pytest.mark.parametrize("scale", [1e6, 1e12, 1e15])
+def test_routing_far_away(fitted, gate, scale):
+    """Scores of a row are as large as the row; what is left of their differences must be weights."""
+    X = scale * np.array([[1.0, 0.3], [-1.0, 2.0], [0.1, -1.0]])
+    model = fitted[gate]
+    np.testing.assert_allclose(model.predict_expert_proba(X).sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(model.predict_cdf(X, np.full(3, 1e40)), 1.0, rtol=1e-9)
+
+
 def test_reports(fitted):
     for gate, model in fitted.items():
         table = model.gate_inclusion()

@@ -66,8 +66,12 @@ class NestedGate final : public Gate<W> {
     for (int l = 0; l < tree_.n_nodes(); ++l) {
       const NodeSpec& spec = tree_.node(l);
       nodes_[std::size_t(l)]->scores(rows_of(state, l), row.u, memo);
-      const Lane<W> here = reach(spec.bounds[0], log_g) - log_sum_exp(memo, spec.n_children());
-      for (int c = 0; c < spec.n_children(); ++c) reach(spec.bounds[std::size_t(c)], log_g) = here + memo[c];
+      const int m = spec.n_children();
+      Lane<W> top = memo[0];
+      for (int c = 1; c < m; ++c) top = max(top, memo[c]);
+      for (int c = 0; c < m; ++c) memo[c] -= top;  // far away scores are as large as the row, and differ by little
+      const Lane<W> here = reach(spec.bounds[0], log_g) - log_sum_exp(memo, m);
+      for (int c = 0; c < m; ++c) reach(spec.bounds[std::size_t(c)], log_g) = here + memo[c];
     }
   }
   void proba(const double* state, const Row& row, Lane<W>* g, Lane<W>* memo) const override {

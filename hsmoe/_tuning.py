@@ -38,8 +38,8 @@ class Tuning:
 
     # So many particles of an island also propose that an expert with little to do becomes the twin
     # of another when there are so many rows, in proportion if fewer: an island without a twin that
-    # pays loses that much a row, for ever, but with few rows a twin hardly ever pays.  Each makes so
-    # many tries, of which one is chosen: they cost a tenth of what they have in common.
+    # pays loses that much a row, for ever, but with few rows a twin hardly ever pays.  Each makes
+    # so many tries, of which one is chosen: they cost a third of what they have in common.
     relocations: int = 48
     relocation_rows: int = 1000
     relocation_tries: int = 15

@@ -300,7 +300,9 @@ def test_known_permutations_are_undone(two_lines):
     # Forecasts know no numbers.
     np.testing.assert_allclose(mixed.predict(X), plain.predict(X), rtol=1e-12)
     np.testing.assert_allclose(mixed.log_density(X, y), plain.log_density(X, y), rtol=1e-9)
-    assert np.abs(mixed.predict_expert_proba(X) - plain.predict_expert_proba(X)).max() > 0.2
+    # Probabilities by number do.  The numbers of `plain` differ between particles too (relocations
+    # exchange experts), so that the exchange of a third moves them by less than a third.
+    assert np.abs(mixed.predict_expert_proba(X) - plain.predict_expert_proba(X)).max() > 0.05
 
     def columns(model, **options):
         draws = model.to_arviz(X[:20], **options)

@@ -219,7 +219,7 @@ def test_routing(fitted, gate):
 @pytest.mark.parametrize("gate", ["softmax", "laplace", "('softmax', 'laplace', [1, 2])"])
 @pytest.mark.parametrize("scale", [1e6, 1e12, 1e15])
 def test_routing_far_away(fitted, gate, scale):
-    """Scores of a row are as large as the row; what is left of their differences must be weights."""
+    """Scores are as large as the row; what is left of their differences must be weights."""
     X = scale * np.array([[1.0, 0.3], [-1.0, 2.0], [0.1, -1.0]])
     model = fitted[gate]
     np.testing.assert_allclose(model.predict_expert_proba(X).sum(axis=1), 1.0, rtol=1e-12)

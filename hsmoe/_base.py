@@ -421,7 +421,7 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, PosteriorExportMixin, ABC):
 
     @property
     def resampling_log_(self) -> dict[str, NDArray[Any]]:
-        """One entry for each resampling: arrays ``row``, ``island``, ``ess`` and ``unique``.
+        """The last 10,000 resamplings: arrays ``row``, ``island``, ``ess`` and ``unique``.
 
         ``row`` counts learned rows from 0; ``unique`` is the number of distinct ancestors.
         """
@@ -430,7 +430,7 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, PosteriorExportMixin, ABC):
 
     @property
     def scan_log_(self) -> dict[str, NDArray[Any]]:
-        """One entry for each rejuvenation of an island: what it scanned, and why.
+        """The last 10,000 rejuvenations of islands: what each scanned, and why.
 
         Arrays ``row`` (learned rows from 0) and ``island``; ``n_scans``, the Gibbs scans;
         ``n_rows``, how many retained rows they visited in all; ``forced``, true where so many rows

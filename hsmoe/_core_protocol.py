@@ -98,6 +98,10 @@ class Engine(Protocol):
 
     def resampling_log(self) -> dict[str, NDArray[Any]]: ...
 
+    @property
+    def n_resamplings(self) -> int:
+        """Since the beginning; the log holds the last 10,000."""
+
     def get_state(self) -> dict[str, NDArray[Any]]: ...
 
     def set_state(self, state: Mapping[str, NDArray[Any]]) -> None: ...

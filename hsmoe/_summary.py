@@ -140,7 +140,7 @@ def _population(state: LearnedState, engine: Engine) -> str:
         return f"  variational   {members}, {settings.variational.covariance} covariance"
     total = engine.n_particles * settings.n_islands
     islands = f" on {settings.n_islands} islands" if settings.n_islands > 1 else ""
-    resamplings = len(engine.resampling_log()["row"])
+    resamplings = engine.n_resamplings
     return (
         f"  particles     {total:,}{islands}, ESS {float(np.sum(engine.ess)):.1f}, "
         f"resampled {resamplings:,} times"

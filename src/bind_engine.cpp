@@ -256,8 +256,10 @@ py::dict get_state(const Engine& e) {
   const EngineState s = e.state();
   const Index R = e.config().n_islands, N = e.n_particles();
   py::dict out;
-  for (auto item : log_dict(s.resampling_log)) out[py::str("resampling_" + item.first.cast<std::string>())] = item.second;
-  for (auto item : log_dict(s.scan_log)) out[py::str("scan_" + item.first.cast<std::string>())] = item.second;
+  for (auto item : log_dict(s.resampling_log.events())) out[py::str("resampling_" + item.first.cast<std::string>())] = item.second;
+  for (auto item : log_dict(s.scan_log.events())) out[py::str("scan_" + item.first.cast<std::string>())] = item.second;
+  out["resampling_dropped"] = to_array(std::vector<Index>{s.resampling_log.n_dropped()}, {1});
+  out["scan_dropped"] = to_array(std::vector<Index>{s.scan_log.n_dropped()}, {1});
   out["n_rows"] = to_array(std::vector<Index>{s.n_rows}, {1});
   out["particles"] = to_array(s.particles, {R, N, Index(s.particles.size()) / (R * N)});
   out["log_weight"] = to_array(s.log_weight, {R, N});
@@ -285,13 +287,17 @@ std::vector<T> state_array(const py::dict& d, const char* name) {
   return std::vector<T>(a.data(), a.data() + a.size());
 }
 
+template <class T>
+T state_number(const py::dict& d, const char* name) {
+  const auto values = state_array<T>(d, name);
+  if (values.size() != 1) throw InvalidArgument(std::string("Engine.set_state: array '") + name + "' must hold one number");
+  return values[0];
+}
+
 void set_state(Engine& e, const py::dict& d) {
   EngineState s;
-  const auto n_rows = state_array<Index>(d, "n_rows"), first = state_array<Index>(d, "first_retained");
-  if (n_rows.size() != 1 || first.size() != 1)
-    throw InvalidArgument("Engine.set_state: arrays 'n_rows' and 'first_retained' must hold one number");
-  s.n_rows = n_rows[0];
-  s.first_retained = first[0];
+  s.n_rows = state_number<Index>(d, "n_rows");
+  s.first_retained = state_number<Index>(d, "first_retained");
   s.retained_xy = state_array<double>(d, "retained_xy");
   s.retained_u = state_array<double>(d, "retained_u");
   if (e.config().variational) s.responsibility = state_array<double>(d, "responsibility");
@@ -301,23 +307,25 @@ void set_state(Engine& e, const py::dict& d) {
   s.log_weight = state_array<double>(d, "log_weight");
   s.island_log_evidence = state_array<double>(d, "island_log_evidence");
   s.log_share = state_array<double>(d, "log_share");
-  const auto log_evidence = state_array<double>(d, "log_evidence");
-  if (log_evidence.size() != 1) throw InvalidArgument("Engine.set_state: array 'log_evidence' must hold one number");
-  s.log_evidence = log_evidence[0];
+  s.log_evidence = state_number<double>(d, "log_evidence");
   s.streams = state_array<std::uint64_t>(d, "streams");
   const auto row = state_array<Index>(d, "resampling_row"), island = state_array<Index>(d, "resampling_island"),
              unique = state_array<Index>(d, "resampling_unique");
   const auto ess = state_array<double>(d, "resampling_ess");
   if (island.size() != row.size() || unique.size() != row.size() || ess.size() != row.size())
     throw InvalidArgument("Engine.set_state: the arrays 'resampling_*' differ in length");
-  for (std::size_t i = 0; i < row.size(); ++i) s.resampling_log.push_back({row[i], island[i], ess[i], unique[i]});
+  std::vector<ResamplingEvent> resamplings;
+  for (std::size_t i = 0; i < row.size(); ++i) resamplings.push_back({row[i], island[i], ess[i], unique[i]});
+  s.resampling_log = {std::move(resamplings), state_number<Index>(d, "resampling_dropped")};
   const auto scan_row = state_array<Index>(d, "scan_row"), scan_island = state_array<Index>(d, "scan_island"),
              n_scans = state_array<Index>(d, "scan_n_scans"), n_visited = state_array<Index>(d, "scan_n_rows");
   const auto forced = state_array<bool>(d, "scan_forced");
   for (std::size_t size : {scan_island.size(), n_scans.size(), n_visited.size(), forced.size()})
     if (size != scan_row.size()) throw InvalidArgument("Engine.set_state: the arrays 'scan_*' differ in length");
+  std::vector<ScanEvent> scans;
   for (std::size_t i = 0; i < scan_row.size(); ++i)
-    s.scan_log.push_back({scan_row[i], scan_island[i], n_scans[i], n_visited[i], bool(forced[i])});
+    scans.push_back({scan_row[i], scan_island[i], n_scans[i], n_visited[i], bool(forced[i])});
+  s.scan_log = {std::move(scans), state_number<Index>(d, "scan_dropped")};
   const Changing changing(e);
   e.set_state(s);
 }
@@ -435,11 +443,15 @@ void bind_engine(py::module_& m) {
       })
       .def("scan_log", [](const Engine& e) {
         const Reading reading(e);
-        return log_dict(e.scan_log());
+        return log_dict(e.scan_log().events());
       })
       .def("resampling_log", [](const Engine& e) {
         const Reading reading(e);
-        return log_dict(e.resampling_log());
+        return log_dict(e.resampling_log().events());
+      })
+      .def_property_readonly("n_resamplings", [](const Engine& e) {
+        const Reading reading(e);
+        return e.resampling_log().n_events();
       })
       .def("get_state", &get_state)
       .def("set_state", &set_state, "state"_a)

@@ -166,10 +166,12 @@ void MixtureEngine::check_state(const EngineState& s, Index N, Index fields) con
     require(s.rows_at_scan[r] >= 0 && s.rows_at_scan[r] <= s.n_rows, "rows_at_scan", "lies outside the stream");
   }
   const auto happened = [&](Index row, Index island) { return row >= 0 && row < s.n_rows && island >= 0 && island < R; };
-  for (const ResamplingEvent& e : s.resampling_log)
+  require(s.resampling_log.plausible(), "resampling_*", "are not the last of their number");
+  require(s.scan_log.plausible(), "scan_*", "are not the last of their number");
+  for (const ResamplingEvent& e : s.resampling_log.events())
     require(happened(e.row, e.island) && e.unique >= 1 && e.unique <= config_.particles_after(e.row), "resampling_*",
             "hold what cannot have happened");
-  for (const ScanEvent& e : s.scan_log)
+  for (const ScanEvent& e : s.scan_log.events())
     require(happened(e.row, e.island) && e.n_scans >= 1 && e.n_rows >= 0, "scan_*", "hold what cannot have happened");
 }
 

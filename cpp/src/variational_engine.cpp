@@ -210,7 +210,7 @@ void VariationalEngine::learn(const Rows& rows, int n_jobs, const LearnPath& pat
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Posterior> undo;
   const Index n_rows_before = n_rows_;
-  const std::size_t n_scans_before = scan_log_.size();
+  const Index n_scans_before = scan_log_.n_events();
   if (rows.n > 1) undo = std::make_unique<Posterior>(posterior_);
   std::vector<double> growth(static_cast<std::size_t>(R));
   auto last_poll = std::chrono::steady_clock::now();
@@ -276,10 +276,11 @@ void VariationalEngine::learn(const Rows& rows, int n_jobs, const LearnPath& pat
     if (undo) {
       posterior_ = std::move(*undo);
       n_rows_ = n_rows_before;
-      scan_log_.resize(n_scans_before);
+      scan_log_.rewind(n_scans_before);
     }
     throw;
   }
+  scan_log_.trim();
 }
 
 EngineState VariationalEngine::state() const {
@@ -317,7 +318,7 @@ void VariationalEngine::set_state(const EngineState& s) {
     require_state(!freezes() || s.frozen_until[r] == s.first_retained, "frozen_until", "is not where the retained rows begin");
     require_state(s.rows_at_scan[r] == s.rows_at_scan[0], "rows_at_scan", "differs between members");
   }
-  require_state(s.resampling_log.empty(), "resampling_*", "hold what cannot have happened");
+  require_state(s.resampling_log.n_events() == 0, "resampling_*", "hold what cannot have happened");
   Posterior p = posterior_;
   for (Index r = 0; r < R; ++r) {
     Member& m = p.members[r];

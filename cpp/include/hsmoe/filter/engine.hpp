@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <hsmoe/expert/expert_options.hpp>
+#include <hsmoe/filter/event_log.hpp>
 #include <hsmoe/filter/variational_options.hpp>
 #include <hsmoe/gate/gate_options.hpp>
 #include <hsmoe/gate/node_tree.hpp>
@@ -97,8 +98,8 @@ struct EngineState {
   std::vector<double> log_share;            // (islands), normalised
   double log_evidence = 0.0;
   std::vector<std::uint64_t> streams;       // (islands, particles + 1, 4); the last of an island is its own
-  std::vector<ResamplingEvent> resampling_log;
-  std::vector<ScanEvent> scan_log;
+  EventLog<ResamplingEvent> resampling_log;
+  EventLog<ScanEvent> scan_log;
   Index first_retained = 0;                             // stream index of the first row below
   std::vector<double> retained_xy, retained_u;          // (n, expert_dim + 1), (n, gate_dim)
   std::vector<double> responsibility;                   // (islands, n, K) of mean field; else empty
@@ -181,8 +182,8 @@ class Engine {
   virtual double log_evidence() const = 0;
   virtual const std::vector<double>& island_log_evidence() const = 0;
   virtual std::vector<double> ess() const = 0;
-  virtual const std::vector<ResamplingEvent>& resampling_log() const = 0;
-  virtual const std::vector<ScanEvent>& scan_log() const = 0;
+  virtual const EventLog<ResamplingEvent>& resampling_log() const = 0;
+  virtual const EventLog<ScanEvent>& scan_log() const = 0;
   virtual Index n_rows() const = 0;
   virtual Index n_particles() const = 0;  // of an island, now
   virtual Index n_bytes() const = 0;

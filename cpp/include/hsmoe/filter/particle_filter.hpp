@@ -70,8 +70,8 @@ class ParticleFilter final : public MixtureEngine {
   const std::vector<double>& log_share() const override { return population_.log_share; }
   double log_evidence() const override { return population_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return population_.island_log_evidence; }
-  const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
-  const std::vector<ScanEvent>& scan_log() const override { return scan_log_; }
+  const EventLog<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
+  const EventLog<ScanEvent>& scan_log() const override { return scan_log_; }
   Index n_rows() const override { return n_rows_; }
   Index n_particles() const override { return population_.store.particles(); }
   Index n_bytes() const override;
@@ -145,8 +145,8 @@ class ParticleFilter final : public MixtureEngine {
   std::unique_ptr<Gate<W>> gate_;
   Population population_;
   Index n_rows_ = 0;
-  std::vector<ResamplingEvent> resampling_log_;
-  std::vector<ScanEvent> scan_log_;
+  EventLog<ResamplingEvent> resampling_log_;
+  EventLog<ScanEvent> scan_log_;
 
   Index memory_lanes_;
   InFlight in_flight_;

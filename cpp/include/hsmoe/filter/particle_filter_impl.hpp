@@ -224,8 +224,8 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
 
   // A single row fails before it changes anything (unless memory runs out), and is never interrupted.
   std::unique_ptr<Population> undo;
-  const Index n_rows_before = n_rows_, n_events_before = Index(resampling_log_.size()),
-              n_scans_before = Index(scan_log_.size());
+  const Index n_rows_before = n_rows_, n_events_before = resampling_log_.n_events(),
+              n_scans_before = scan_log_.n_events();
   if (rows.n > 1) undo = std::make_unique<Population>(population_);
   try {
     const bool early = n_rows_ < config_.early_rows;
@@ -238,11 +238,13 @@ void ParticleFilter<W>::learn(const Rows& rows, int n_jobs, const LearnPath& pat
       if (undo->store.particles() != n_particles()) in_flight_ = in_flight(undo->store.particles());
       population_ = std::move(*undo);
       n_rows_ = n_rows_before;
-      resampling_log_.resize(std::size_t(n_events_before));
-      scan_log_.resize(std::size_t(n_scans_before));
+      resampling_log_.rewind(n_events_before);
+      scan_log_.rewind(n_scans_before);
     }
     throw;
   }
+  resampling_log_.trim();
+  scan_log_.trim();
 }
 
 /// Rows first ... last-1, with the particles there are.

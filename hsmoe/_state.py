@@ -290,8 +290,11 @@ class LearnedState:
         """Return the settings of the experts as the engine takes them."""
         return self.target.to_core(self.settings.expert, len(self.columns("expert")), scaling)
 
-    def new_engine(self, scaling: Scaling) -> Engine:
-        """Return an engine that has seen no row, for rows scaled so."""
+    def new_engine(self, scaling: Scaling, stored_fields: int = 0) -> Engine:
+        """Return an engine that has seen no row, for rows scaled so.
+
+        ``stored_fields``, if not 0, is the number of values that a particle must have.
+        """
         settings, tuning = self.settings, self.settings.tuning
         return core.Engine(
             n_experts=settings.n_experts,
@@ -320,6 +323,7 @@ class LearnedState:
             change_rate=settings.changing.change_rate if settings.changing else None,
             variational=settings.variational.to_core() if settings.variational else None,
             seeds=engine_seeds(self.seeds, settings.n_islands, settings.early_particles),
+            stored_fields=stored_fields,
         )
 
     def designs(

@@ -46,6 +46,7 @@ MAGIC = b"\x93HSMOE\r\n"
 FORMAT_VERSION = 1
 _HEADER = struct.Struct("<8sIQ32s")
 _METADATA = "meta.json"
+_LARGEST_POOL = 1024  # of a seed sequence; mixing takes the square of it
 
 _PARTS = {
     part.__name__: part
@@ -126,7 +127,10 @@ def decode_value(value: Any) -> Any:
     if kind == "ndarray":
         return np.array(content, dtype=np.dtype(value["dtype"])).reshape(value["shape"])
     if kind == "SeedSequence":
-        return np.random.SeedSequence(**decode_value(content))
+        state = decode_value(content)
+        if not state["pool_size"] <= _LARGEST_POOL:
+            raise ValueError(f"a seed sequence has a pool of {state['pool_size']} words")
+        return np.random.SeedSequence(**state)
     if kind == "Generator":
         state = decode_value(content)
         names = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")

@@ -70,7 +70,7 @@ std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int
                               const Indices& leaves, const py::dict& gate_prior, const py::dict& laplace_node,
                               const py::dict& expert, double ess_threshold, const std::string& kernel, Index retain, int n_scans, Index scan_rows,
                               Index exchange_rows, int relocations, Index relocation_rows, int relocation_tries, Index open_rows, int early_particles, Index early_rows, const Doubles& forgetting,
-                              double pool_memory, std::optional<double> change_rate, const std::optional<py::dict>& variational, const Words& seeds) {
+                              double pool_memory, std::optional<double> change_rate, const std::optional<py::dict>& variational, const Words& seeds, Index stored_fields) {
   check_at_least("Engine", "n_experts", n_experts, 1);
   check_at_least("Engine", "n_particles", n_particles, 1);
   check_at_least("Engine", "n_islands", n_islands, 1);
@@ -105,6 +105,7 @@ std::unique_ptr<Engine> build(int n_experts, int n_particles, int n_islands, int
   c.forgetting.assign(forgetting.data(), forgetting.data() + forgetting.size());
   c.pool_memory = pool_memory;
   c.change_rate = change_rate;
+  c.stored_fields = stored_fields;
   if (variational) {
     VariationalOptions o;
     o.diagonal = option(*variational, "diagonal", o.diagonal) != 0;
@@ -338,7 +339,7 @@ void bind_engine(py::module_& m) {
       .def(py::init(&build), py::kw_only(), "n_experts"_a, "n_particles"_a, "n_islands"_a, "expert_dim"_a, "gate_dim"_a,
            "nodes"_a, "tree"_a, "leaves"_a, "gate_prior"_a, "laplace_node"_a, "expert"_a, "ess_threshold"_a, "phi_kernel"_a,
            "retain"_a = Index(0), "n_scans"_a = 1, "scan_rows"_a = Index(0), "exchange_rows"_a = Index(0), "relocations"_a = 0, "relocation_rows"_a = Index(1), "relocation_tries"_a = 1, "open_rows"_a = Index(0), "early_particles"_a = 0,
-           "early_rows"_a = Index(0), "forgetting"_a = Doubles(0), "pool_memory"_a = 1.0, "change_rate"_a = py::none(), "variational"_a = py::none(), "seeds"_a)
+           "early_rows"_a = Index(0), "forgetting"_a = Doubles(0), "pool_memory"_a = 1.0, "change_rate"_a = py::none(), "variational"_a = py::none(), "seeds"_a, "stored_fields"_a = Index(0))
       .def("learn", [](Engine& e, const Doubles& X, const Doubles& U, const Doubles& y, int n_jobs) {
         return learn(e, X, U, y, n_jobs, nullptr);
       }, "X"_a, "U"_a, "y"_a, "n_jobs"_a)

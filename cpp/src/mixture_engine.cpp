@@ -124,6 +124,12 @@ void MixtureEngine::require_state(bool ok, const char* array, const char* what) 
   if (!ok) throw InvalidArgument(std::string("Engine.set_state: array '") + array + "' " + what);
 }
 
+void MixtureEngine::check_fields(Index fields) const {
+  if (config_.stored_fields && config_.stored_fields != fields)
+    throw InvalidArgument("Engine: particles of " + std::to_string(config_.stored_fields) + " numbers are not of this configuration, which takes " +
+                          std::to_string(fields));
+}
+
 void MixtureEngine::check_state(const EngineState& s, Index N, Index fields) const {
   const auto require = require_state;
   const auto finite = [&](const std::vector<double>& values, const char* array) {

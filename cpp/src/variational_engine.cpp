@@ -41,13 +41,15 @@ VariationalEngine::VariationalEngine(const EngineConfig& config, std::unique_ptr
   if (Index(seeds.size()) != R * 2 * 4)
     throw InvalidArgument("Engine: seeds has " + std::to_string(seeds.size()) + " words; it must have " + std::to_string(R * 2 * 4) +
                           ": 4 for each island and 4 for its approximation");
+  const Index fields = sums() + frozen_size() + gate_->derived() + experts_->derived();
+  check_fields(fields);
   posterior_.member_log_evidence.assign(std::size_t(R), 0.0);
   posterior_.log_share.assign(std::size_t(R), -std::log(double(R)));
   std::copy_n(seeds.begin() + 4, 4, posterior_.island_stream);
   Scratch work = scratch();
   for (Index r = 0; r < R; ++r) {
     Member m;
-    m.state.assign(std::size_t(sums() + frozen_size() + gate_->derived() + experts_->derived()), 0.0);
+    m.state.assign(std::size_t(fields), 0.0);
     std::copy_n(seeds.begin() + r * 2 * 4, 4, m.stream);
     gate_->init(m.state.data(), derived(m), work.gate);
     experts_->init(m.state.data() + gate_->sums(), derived(m) + gate_->derived());

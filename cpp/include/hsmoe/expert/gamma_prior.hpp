@@ -27,11 +27,15 @@ struct GammaPrior {
   }
 };
 
-/// Of b0: were it less, the density of an expert without rows would be infinite at its location.
-inline GammaPrior b0_prior(double b0, double b0_shape) { return {b0, b0_shape, 1e-12}; }
+/// Were b0 less, the density of an expert without rows would be infinite at its location.
+inline constexpr double smallest_b0 = 1e-12;
+/// Were tau less, sums of rows that are all alike (and then have no noise) would leave singular what they must make definite.
+inline constexpr double smallest_tau = 1e-6;
+
+inline GammaPrior b0_prior(double b0, double b0_shape) { return {b0, b0_shape, smallest_b0}; }
 /// Of tau, the precision of coefficients in units of that of the noise.
 inline GammaPrior tau_prior(double coefficient_variance, double coefficient_shape) {
-  return {1.0 / coefficient_variance, coefficient_shape, 1e-6};
+  return {1.0 / coefficient_variance, coefficient_shape, smallest_tau};
 }
 
 }  // namespace hsmoe

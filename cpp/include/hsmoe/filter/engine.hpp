@@ -49,6 +49,10 @@ struct EngineConfig {
   std::optional<double> change_rate;  // experts that open and close, so many openings a row; without it all are always open
   std::optional<VariationalOptions> variational;  // mean field, one member an island, instead of particles
 
+  // Doubles of a particle as a model file has them, or of a member; 0: whatever it takes.  Another size is refused before memory
+  // is taken for all, so a file gets no more than it brings.
+  Index stored_fields = 0;
+
   int first_particles() const { return early_rows > 0 ? std::max(early_particles, n_particles) : n_particles; }
   /// Particles of an island that has learned so many rows.
   int particles_after(Index n_rows) const { return n_rows < early_rows ? first_particles() : n_particles; }

@@ -51,6 +51,8 @@ class MixtureEngine : public Engine {
   /// A report of a particle with room for its arrays.
   ParticleReport blank_report() const;
 
+  /// Throws if a model file is said to hold particles (members) of another size.
+  void check_fields(Index fields) const;
   /// Throws unless a state of N particles (members) an island, of `fields` numbers each, can be one of this engine, as far as
   /// that does not depend on what the numbers mean.
   void check_state(const EngineState& s, Index N, Index fields) const;

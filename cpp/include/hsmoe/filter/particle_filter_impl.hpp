@@ -49,6 +49,7 @@ ParticleFilter<W>::ParticleFilter(const EngineConfig& config, std::unique_ptr<Ex
 template <int W>
 ParticleStore<W> ParticleFilter<W>::empty_store(Index n_particles) const {
   const Index sums = freezes() ? expert_->sum_fields() + gate_->sum_fields() : 0;
+  check_fields(core_fields() + sums);
   return ParticleStore<W>(n_islands(), n_particles, core_fields() + sums);
 }
 

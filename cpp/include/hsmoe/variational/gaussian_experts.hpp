@@ -19,6 +19,7 @@
 #include <cmath>
 #include <limits>
 
+#include <hsmoe/expert/gamma_prior.hpp>
 #include <hsmoe/simd/special.hpp>
 #include <hsmoe/variational/experts.hpp>
 
@@ -49,7 +50,7 @@ class GaussianExperts final : public VariationalExperts {
       const double *own = derived + belief_.derived(), *m = belief_.mean(derived), c = o_.coefficient_shape;
       double square = dot(m, m, belief_.dim()) * own[1] / own[2];
       for (int j = 0; j < belief_.dim(); ++j) square += belief_.variance(derived, j);
-      tau(derived) = (c + 0.5 * belief_.dim()) / (c * o_.coefficient_variance + 0.5 * square);
+      tau(derived) = std::max((c + 0.5 * belief_.dim()) / (c * o_.coefficient_variance + 0.5 * square), smallest_tau);
       solve(sums, derived);
     }
   }
@@ -150,7 +151,6 @@ class GaussianExperts final : public VariationalExperts {
   }
 
  private:
-  static constexpr double smallest_b0 = 1e-12;
   Index sums_stride() const { return belief_.sums() + 2; }
   Index derived_stride() const { return belief_.derived() + 4; }
   double& tau(double* derived) const { return derived[belief_.derived() + 3]; }

@@ -312,7 +312,7 @@ class NumpyParticleLearner:
         tree: Literal["comb", "balanced"] = "comb",
         gate_prior: Literal["horseshoe", "normal", "horseshoe-paper"] = "horseshoe",
         tau0: float = 1.0,
-        slab: float = 3.0,
+        slab: float = 10.0,
         normal_sd: float = 1.0,
         intercept_sd: float = 1.5,
         a0: float = 2.0,

@@ -6,7 +6,7 @@ Each study prints a table in Markdown, with the settings and the time of a run:
     python bench/statistical.py modes --seeds 20
     python bench/statistical.py streams --seeds 3 --only bikes,power
     python bench/statistical.py modes --seeds 5 --set n_islands=8 --set gate=comb
-    python bench/statistical.py modes --set "gate_prior=HorseshoePrior(slab=10)"
+    python bench/statistical.py modes --set "gate_prior=HorseshoePrior(slab=3)"
     python bench/statistical.py cost --plot cost.png
 
 ``modes``, ``long`` and ``drift`` make their data here, from fixed seeds, with known truth;
@@ -201,7 +201,7 @@ ALTERNATIVES: tuple[dict[str, Any], ...] = (
     {"forgetting": 0.995},
     {"gate_prior": hsmoe.HorseshoePrior(tau0=0.3)},
     {"gate_prior": hsmoe.HorseshoePrior(slab=1.0)},
-    {"gate_prior": hsmoe.HorseshoePrior(slab=10.0)},
+    {"gate_prior": hsmoe.HorseshoePrior(slab=3.0)},
     {"expert": hsmoe.GaussianExpert(b0_shape=0.0)},
     {"expert": hsmoe.GaussianExpert(a0=1.0)},
     {"expert": hsmoe.GaussianExpert(coefficient_shape=0.0)},

@@ -47,11 +47,11 @@ class HorseshoePrior:
     --------
     >>> import hsmoe
     >>> hsmoe.HSMoERegressor(gate_prior=hsmoe.HorseshoePrior(tau0=0.1))
-    HSMoERegressor(gate_prior=HorseshoePrior(tau0=0.1, slab=3.0, intercept_sd=1.5, centre_sd=3.0))
+    HSMoERegressor(gate_prior=HorseshoePrior(tau0=0.1, slab=10.0, intercept_sd=1.5, centre_sd=3.0))
     """
 
     tau0: float = 1.0
-    slab: float = 3.0
+    slab: float = 10.0
     intercept_sd: float = 1.5
     centre_sd: float = 3.0
 
@@ -95,7 +95,7 @@ class GroupHorseshoePrior(HorseshoePrior):
     --------
     >>> import hsmoe
     >>> hsmoe.GroupHorseshoePrior(tau0=0.3)
-    GroupHorseshoePrior(tau0=0.3, slab=3.0, intercept_sd=1.5, centre_sd=3.0)
+    GroupHorseshoePrior(tau0=0.3, slab=10.0, intercept_sd=1.5, centre_sd=3.0)
     """
 
     def to_core(self) -> dict[str, Any]:

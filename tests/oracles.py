@@ -189,7 +189,7 @@ def enumerated_log_evidence(
     gate_prior: str = "horseshoe",
     *,
     tau0: float = 1.0,
-    slab: float = 3.0,
+    slab: float = 10.0,
     normal_sd: float = 1.0,
     intercept_sd: float = 1.5,
     a0: float = 2.0,

@@ -61,7 +61,7 @@ class Twin:
         n_scans=4,
         forgetting=1.0,
         tau0=1.0,
-        slab=3.0,
+        slab=10.0,
         intercept_sd=1.5,
         a0=2.0,
         b0=0.1,

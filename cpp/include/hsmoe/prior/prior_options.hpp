@@ -8,7 +8,7 @@ namespace hsmoe {
 
 struct HorseshoeOptions {
   double tau0 = 1.0;
-  double slab = 3.0;
+  double slab = 10.0;
   double intercept_sd = 1.5;
   bool penalise_intercept = false;
   bool group = false;  // one more half-Cauchy scale a node

@@ -15,6 +15,7 @@ import io
 import json
 import math
 import os
+import re
 import struct
 import tempfile
 import zipfile
@@ -39,7 +40,7 @@ from ._inference import Variational
 from ._priors import GroupHorseshoePrior, HorseshoePrior, NormalPrior, PaperHorseshoePrior
 from ._version import __version__
 
-__all__ = ["decode_value", "encode_value", "pack", "unpack", "write_atomically"]
+__all__ = ["decode_value", "encode_value", "pack", "remove_leftovers", "unpack", "write_atomically"]
 
 # The byte above 127 and the line ending show transfers that stripped bits or changed newlines.
 MAGIC = b"\x93HSMOE\r\n"
@@ -264,6 +265,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_folder(folder)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what a killed :func:`write_atomically` left behind; nobody may be writing now."""
+    target = Path(os.path.realpath(path))
+    temporary = re.compile(
+        re.escape(f".{target.name}.") + r"[a-z0-9_]{8}\.tmp"
+    )  # as mkstemp names it
+    for entry in target.parent.iterdir():
+        if temporary.fullmatch(entry.name):
+            entry.unlink(missing_ok=True)
 
 
 def _mode_of(target: Path) -> int:

@@ -14,9 +14,9 @@ import click
 import hsmoe
 from hsmoe._load import load_with_metadata
 from hsmoe._persistence import model_to_parts
-from hsmoe.checkpoint import pack, write_atomically
+from hsmoe.checkpoint import pack, remove_leftovers, write_atomically
 
-__all__ = ["Position", "check_writable", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Position", "make_ready", "read_checkpoint", "write_checkpoint"]
 
 _KEY = "stream"  # in the metadata of the model file, beside those of the model
 
@@ -94,8 +94,8 @@ def write_checkpoint(path: Path, model: Any, position: Position) -> None:
     write_atomically(path, pack({**metadata, _KEY: vars(position)}, arrays))
 
 
-def check_writable(path: Path) -> None:
-    """Raise click.ClickException if a checkpoint cannot be written, leaving nothing behind."""
+def make_ready(path: Path) -> None:
+    """Remove what a killed run left; raise click.ClickException if no checkpoint can be written."""
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and not target.is_file():
@@ -104,5 +104,6 @@ def check_writable(path: Path) -> None:
             raise OSError("the folder to write to does not exist")
         with tempfile.TemporaryFile(prefix=f".{target.name}.", dir=target.parent) as file:
             file.write(b"x")
+        remove_leftovers(target)
     except OSError as error:
         raise click.ClickException(f"{path}: cannot be written: {error}") from None

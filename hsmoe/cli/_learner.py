@@ -17,7 +17,7 @@ from hsmoe._targets import class_labels
 from hsmoe._validation import Rows
 
 from ._answers import Answers, answers_of
-from ._checkpoints import Position, check_writable, read_checkpoint, write_checkpoint
+from ._checkpoints import Position, make_ready, read_checkpoint, write_checkpoint
 from ._options import MODELS, PARAMETERS, labels, new_model
 from ._rows import BadLine, Row
 
@@ -141,7 +141,7 @@ def begin_or_resume(
     click.ClickException
         If it cannot be read or written, or is of another stream than the options say.
     """
-    check_writable(path)
+    make_ready(path)
     if resume and path.exists():
         return _resumed(context, target, path, coverage, options)
     if path.exists() and not overwrite:

@@ -1,15 +1,21 @@
 """``hsmoe stream`` stopped, killed and begun again; readers that go away."""
 
 import os
+import random
 import select
 import signal
 import threading
+import time
 
 import pytest
 from streams import SMALL, answers_in, as_jsonl, feed, position, posix, run
 
 from hsmoe.cli import _learner
 from hsmoe.cli._signals import Stopped, StopSignals
+
+if os.name == "posix":
+    import fcntl
+    import resource
 
 
 @posix
@@ -107,6 +113,78 @@ def test_killed_and_begun_again(start, folder, frame, whole):
     assert [*before[:60], *resumed.stdout.splitlines(keepends=True)] == whole
     assert before == whole[:75]
     assert path.read_bytes() == (folder / "whole.hsmoe").read_bytes()
+
+
+@posix
+@pytest.mark.parametrize("n_kills", [6, pytest.param(200, marks=pytest.mark.long)])
+def test_killed_at_random_moments(n_kills, start, folder, frame):
+    """Each run goes on from the last checkpoint with the answers of a run never killed."""
+    rng = random.Random(n_kills)
+    path, many, whole = folder / "m.hsmoe", folder / "many.jsonl", folder / "whole.hsmoe"
+    many.write_text("".join(as_jsonl(frame) * (2 + 2 * n_kills // 3)))
+    options = ("-t", "y", *SMALL, "--retain", 10, "--forgetting", 1)
+    expected = run(many, "-c", whole, *options).stdout.splitlines(keepends=True)
+    answered = 0
+    for _ in range(n_kills):
+        begin = position(path).rows if path.exists() else 0
+        process = start(many, "-c", path, *options, "--every", 3, "--resume", "--skip-seen")
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # so that it cannot run ahead
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        answers = [process.stdout.readline() for _ in range(rng.randint(1, 80))]
+        time.sleep(rng.choice([0, 0, 0.001, 0.01]))
+        process.kill()
+        answers += process.stdout.readlines()
+        process.wait()
+        if not answers[-1].endswith(b"\n"):
+            answers.pop()
+        text = [line.decode() for line in answers]
+        assert text == expected[begin : begin + len(text)]
+        answered = max(answered, begin + len(text))
+        # What is in the checkpoint was answered, but for the line that the kill cut off.
+        assert begin <= (position(path).rows if path.exists() else 0) <= answered + 60
+    begin = position(path).rows
+    assert 0 < begin < len(expected)
+    rest = run(many, "-c", path, "--resume", "--skip-seen").stdout.splitlines(keepends=True)
+    assert rest == expected[begin:]
+    assert path.read_bytes() == whole.read_bytes()
+    assert not [file.name for file in folder.iterdir() if ".tmp" in file.name]
+
+
+@posix
+def test_a_file_that_cannot_grow(start, folder, frame):
+    """As on a full disk, from the middle of a write on: the checkpoint of before stays whole."""
+    path = folder / "m.hsmoe"
+    start(folder / "rows.jsonl", "-t", "y", "-c", path, *SMALL, "--retain", 10).wait()
+    before, size = path.read_bytes(), path.stat().st_size
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+
+    more = "".join(as_jsonl(frame))
+    process = start("-c", path, "--resume", "--every", 20, preexec_fn=limit)
+    answers, errors = process.communicate(more.encode())
+    assert process.returncode == 1
+    assert b"File too large; the checkpoint holds 160 rows, and 180 were read" in errors
+    assert path.read_bytes() == before
+    assert len(answers.splitlines()) == 20
+    assert not [file.name for file in folder.iterdir() if ".tmp" in file.name]
+    resumed = start("-c", path, "--resume").communicate(more.encode())[0]
+    assert resumed.startswith(answers)
+
+
+def test_what_a_killed_run_left_is_removed(folder):
+    path = folder / "m.hsmoe"
+    left = folder / ".m.hsmoe.ab12_xyz.tmp"
+    others = [
+        folder / ".m.hsmoe.b.ab12_xyz.tmp",
+        folder / "m.hsmoe.tmp",
+        folder / ".n.ab12_xyz.tmp",
+    ]
+    for file in (left, *others):
+        file.write_bytes(b"half")
+    run(folder / "rows.jsonl", "-t", "y", "-c", path, *SMALL)
+    assert path.exists() and not left.exists()
+    assert all(file.exists() for file in others)
 
 
 @posix

@@ -94,7 +94,7 @@ def test_forecasts_do_not_depend_on_chunks(two_regimes):
             np.testing.assert_array_equal(values[0], getattr(whole, name)[i], err_msg=name)
 
 
-@pytest.mark.parametrize("n_jobs", [2, 3, -1])
+@pytest.mark.parametrize("n_jobs", [2, 3, 8, -1])
 @pytest.mark.parametrize("shape", [{}, {"n_islands": 3, "n_particles": 9}, {"n_particles": 1}])
 def test_threads(n_jobs, shape, two_regimes):
     X, y = two_regimes

@@ -486,10 +486,11 @@ class OnlineMixture(SklearnMixin, ModelFileMixin, PosteriorExportMixin, ABC):
         Examples
         --------
         >>> import numpy as np, hsmoe
-        >>> X = np.linspace(-1, 1, 300)[:, None]
-        >>> y = np.where(X[:, 0] > 0, 3.0, 0.0) + 0.1 * np.sin(99 * X[:, 0])
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(-1, 1, size=(400, 1))
+        >>> y = np.where(X[:, 0] > 0, 3.0, 0.0) + 0.1 * rng.normal(size=400)
         >>> experts = hsmoe.ChangingExperts(most=3)
-        >>> model = hsmoe.HSMoERegressor(experts, 32, 1, random_state=0).fit(X, y)
+        >>> model = hsmoe.HSMoERegressor(experts, 32, 2, random_state=0).fit(X, y)
         >>> model.n_experts_posterior().shape, 1 + int(np.argmax(model.n_experts_posterior()))
         ((3,), 2)
         """

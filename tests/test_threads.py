@@ -1,7 +1,10 @@
 """Threads that serve one call after another, and processes that were forked in between."""
 
 import multiprocessing
+import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -83,3 +86,62 @@ def test_workers_of_joblib_share_the_processors(monkeypatch):
         assert resolve_n_jobs(-1) >= 1
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert resolve_n_jobs(-1) >= max(found)
+
+
+def test_many_threads_forecast_from_one_model(two_regimes):
+    X, y = two_regimes
+    learner = model(2).partial_fit(X, y)
+    before = learner.to_bytes()
+    expected = {
+        "predict": learner.predict(X),
+        "quantiles": learner.predict_quantiles(X, [0.1, 0.5]),
+        "density": learner.log_density(X, y),
+        "bytes": np.frombuffer(before, dtype=np.uint8),
+    }
+    calls = {
+        "predict": lambda: learner.predict(X),
+        "quantiles": lambda: learner.predict_quantiles(X, [0.1, 0.5]),
+        "density": lambda: learner.log_density(X, y),
+        "bytes": lambda: np.frombuffer(learner.to_bytes(), dtype=np.uint8),
+    }
+    wrong = []
+
+    def work(name):
+        for _ in range(25):
+            if not np.array_equal(calls[name](), expected[name]):
+                wrong.append(name)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in [*calls, *calls]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not wrong and learner.to_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
+@pytest.mark.parametrize("n_times", [20, pytest.param(1000, marks=pytest.mark.long)])
+def test_ctrl_c_at_any_moment(n_times, two_regimes):
+    """All rows of the call are learned, or none."""
+    X, y = two_regimes
+    begun = model(2).partial_fit(X[:60], y[:60]).to_bytes()
+    learner = hsmoe.HSMoERegressor.from_bytes(begun)
+    began = time.perf_counter()
+    learner.partial_fit(X[60:], y[60:])
+    seconds, learned = time.perf_counter() - began, learner.to_bytes()
+    delays = np.random.default_rng(0).uniform(0, 1.3 * seconds, n_times)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    found = []
+    try:
+        for delay in delays:
+            learner = hsmoe.HSMoERegressor.from_bytes(begun)
+            timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                timer.start()
+                learner.partial_fit(X[60:], y[60:])
+                time.sleep(10)  # the signal comes after the call
+            found.append(learner.to_bytes())
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert set(found) <= {begun, learned}
+    assert begun in found

@@ -30,6 +30,7 @@ MODULES = [
     "hsmoe.forecast",
     "hsmoe.linalg",
     "hsmoe._base",
+    "hsmoe._reports",
     "hsmoe._selection",
     "hsmoe._merged_experts",
     "hsmoe._selection_plots",

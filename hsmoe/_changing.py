@@ -47,8 +47,10 @@ class ChangingExperts:
 
     def __post_init__(self) -> None:
         check_integer("ChangingExperts: most", self.most, 2)
-        if self.change_rate != 0 or isinstance(self.change_rate, bool):
-            check_number("ChangingExperts: change_rate", self.change_rate, 0.0, 1.0)
+        if check_number("ChangingExperts: change_rate", self.change_rate, 0, 1, closed=True) == 1:
+            raise ValueError(
+                f"ChangingExperts: change_rate is {self.change_rate!r}; it must be less than 1"
+            )
 
 
 def resolve_n_experts(n_experts: Any) -> tuple[int, ChangingExperts | None]:

@@ -79,8 +79,9 @@ class PosteriorExportMixin:
             Groups, each variable with dimensions (chain, draw) before those named here:
 
             - ``posterior``: ``beta`` (expert, feature), in units of y per unit of x (for counts, of
-              the logarithm of the mean; for classes (expert, class, feature), of the log odds of
-              a class among those up to it, the first left out); ``noise_sd`` (expert), in units of
+              the logarithm of the mean, of binomial ones of the log odds of a success; for classes
+              (expert, class, feature), of the log odds of a class among those up to it, the first
+              left out); ``noise_sd`` (expert), in units of
               y, and ``df`` or ``dispersion`` (expert), where the law has them; ``expert_weight``
               (expert), the share of the rows learned; ``open`` (expert), with
               ``ChangingExperts``: whether it is at the

@@ -179,6 +179,12 @@ class ReportsMixin:
             forecast.  They say something with ``n_experts=ChangingExperts(most)``, and have
             ``most`` entries then; else the number is known.
 
+        Notes
+        -----
+        Open is not in use.  The first expert never closes, so a stream that has left its first
+        regime for good counts one more than it needs; :meth:`active_experts` counts those that
+        rows go to.
+
         Examples
         --------
         >>> import numpy as np, hsmoe

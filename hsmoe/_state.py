@@ -165,8 +165,8 @@ class Settings:
             n_warmup = None
         elif n_warmup == 0 and not isinstance(n_warmup, bool):
             raise ValueError(
-                "n_warmup is 0; pass standardize=False to learn without standardisation, or at "
-                "least 1"
+                "n_warmup is 0; it must be 'auto' or an integer of at least 1; with "
+                "standardize=False and 'auto' every row is learned at once"
             )
         else:
             n_warmup = check_integer("n_warmup", n_warmup, 1)

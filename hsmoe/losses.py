@@ -71,6 +71,8 @@ def voronoi_cells(
     """
     _same_features(fitted, truth)
     t = np.zeros(fitted.n_features) if shift is None else np.asarray(shift, dtype=np.float64)
+    if t.shape != (fitted.n_features,):
+        raise ValueError(f"shift has shape {t.shape}; it must be ({fitted.n_features},)")
     gap = _atoms(fitted)[:, None, :] - _atoms(truth)[None, :, :]
     gap[:, :, : fitted.n_features] -= t
     nearest: IntArray = np.argmin((gap**2).sum(axis=2), axis=1)
@@ -312,6 +314,9 @@ def gate_l1(fitted: ArrayLike, truth: ArrayLike) -> float:
     0.25
     """
     g, g_true = np.asarray(fitted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    for name, values in (("fitted", g), ("truth", g_true)):
+        if values.size and not np.allclose(values.sum(axis=-1), 1.0, rtol=0, atol=1e-6):
+            raise ValueError(f"{name} holds rows that are no probabilities: they must add up to 1")
     if g_true.ndim != 2 or g.ndim not in (2, 3) or g.shape[-2] != len(g_true) or g.size == 0:
         raise ValueError(
             f"fitted has shape {g.shape} and truth {g_true.shape}; they must be (n, K), or "
@@ -344,7 +349,9 @@ def hellinger(fitted: _Mixture, truth: _Mixture, X: Any, *, n_quantiles: int = 1
     -----
     ``1 - H^2 = E_m[sqrt(p q) / m]`` for ``m = (p + q) / 2``, half the expectation under ``p`` and
     half that under ``q``.  The integrand lies between 0 and 1, and each expectation is a
-    Gauss-Legendre quadrature over the probabilities of quantiles.
+    Gauss-Legendre quadrature over the probabilities of quantiles.  What one of the two gives a
+    probability below ``1 / n_quantiles`` is seen roughly: a component of probability 0.001 that the
+    other lacks makes a distance of 0.0224, and 0.0247 with 100 nodes.
 
     Examples
     --------
@@ -442,6 +449,8 @@ def expert_errors(
             "at least as many"
         )
     rows = np.asarray(X, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != truth.n_features:
+        raise ValueError(f"X has shape {rows.shape}; it must be (n, {truth.n_features})")
     fitted_mean = np.c_[np.ones(len(rows)), rows] @ beta.T
     gap = fitted_mean[:, None, :] - truth.expert_mean(rows)[:, :, None]  # (n, K*, K)
     square = (gap**2).mean(axis=0)

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._checks import check_number
+from ._checks import check_integer, check_number
 from ._core_protocol import FloatArray, IntArray
 from ._seeding import draw_seed
 from .mixtures import SoftmaxMixture
@@ -380,6 +380,7 @@ def selection_criterion(heights: ArrayLike, log_likelihood: ArrayLike, n: int) -
     >>> hsmoe.merging.selection_criterion([4.0, 0.1], [-1.2, -1.19], 100).round(2).tolist()
     [1.53, 5.38]
     """
+    n = check_integer("n", n, 1)
     h, l = np.asarray(heights, dtype=np.float64), np.asarray(log_likelihood, dtype=np.float64)
     if h.shape != l.shape or h.ndim != 1:
         raise ValueError(

@@ -265,6 +265,23 @@ ess_threshold, retain, forgetting, n_warmup, standardize, inference, n_jobs, see
         self._store(locals())
 
 
+def _distinct(classes: Any) -> list[Hashable]:
+    """Return the labels that are named beforehand, refusing what cannot be labels."""
+    if classes is None:
+        return []
+    if isinstance(classes, str):
+        raise ValueError(f"classes is {classes!r}; pass a tuple of labels")
+    labels = list(classes)
+    for label in labels:
+        if not isinstance(label, Hashable):
+            raise ValueError(
+                f"classes holds {label!r}, which cannot be a label: it is not hashable"
+            )
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"classes is {classes!r}; it names a label twice")
+    return labels
+
+
 class HSMoEClassifier(_Stream, base.MiniBatchClassifier):  # type: ignore[misc]
     """:class:`hsmoe.HSMoEClassifier` for river; labels are anything that can be a key.
 
@@ -274,8 +291,8 @@ class HSMoEClassifier(_Stream, base.MiniBatchClassifier):  # type: ignore[misc]
 ess_threshold, retain, forgetting, n_warmup, standardize, inference, n_jobs, seed
         As for :class:`HSMoERegressor`, with the experts of :class:`hsmoe.HSMoEClassifier`.
     classes : tuple, optional
-        Labels that may come.  Others are learned when they do: in the warm-up at no cost, later by
-        beginning again from the retained rows.
+        Labels that may come, each once.  Others are learned when they do: in the warm-up at no
+        cost, later by beginning again from the retained rows.
 
     Examples
     --------
@@ -317,7 +334,7 @@ ess_threshold, retain, forgetting, n_warmup, standardize, inference, n_jobs, see
 
     def _store(self, values: dict[str, Any]) -> None:
         super()._store(values)
-        self._labels: list[Hashable] = list(values["classes"] or ())  # in order of their numbers
+        self._labels = _distinct(values["classes"])  # in order of their numbers
 
     @property
     def _multiclass(self) -> bool:

@@ -296,3 +296,18 @@ def test_without_scipy(monkeypatch):
         with pytest.raises(ImportError, match="needs scipy; install it with: pip install scipy"):
             call()
     assert voronoi_loss(TRUTH, TRUTH, translate=False) == 0.0
+
+
+def test_refusals_name_what_is_wrong():
+    from hsmoe import losses, merging
+
+    truth = hsmoe.SoftmaxMixture([[0, 1], [1, 0]], [1, 1], [0, 0], [[0], [1]])
+    with pytest.raises(ValueError, match=r"X has shape \(3, 2\); it must be \(n, 1\)"):
+        losses.expert_errors([[0, 1], [1, 0]], [1, 1], truth, np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"shift has shape \(3,\)"):
+        losses.voronoi_cells(truth, truth, [1, 2, 3])
+    with pytest.raises(ValueError, match="n is 0"):
+        merging.selection_criterion([1.0], [1.0], 0)
+    for gate in ([[np.nan, 0.6]], [[0.5, 0.6]]):
+        with pytest.raises(ValueError, match="fitted holds rows that are no probabilities"):
+            losses.gate_l1(gate, [[1.0, 0.0]])

@@ -466,3 +466,12 @@ def test_a_refused_row_leaves_the_labels():
     with pytest.raises(ValueError, match="'a' is 'x'"):
         model.learn_one({"a": "x"}, "new")
     assert pickle.dumps(model) == before and "new" not in model.labels
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [(("a", "a", "b"), "twice"), ((["a"], "b"), "not hashable"), ("ab", "a tuple of labels")],
+)
+def test_labels_named_beforehand_are_checked(classes, words):
+    with pytest.raises(ValueError, match=words):
+        hsmoe.river.HSMoEClassifier(classes=classes)

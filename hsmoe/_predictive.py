@@ -75,9 +75,10 @@ class PredictiveMixture:
         if not self.discrete:
             standard = (y - self.scaling.y_centre) / self.scaling.y_scale
             return np.asarray(self._law().cdf(self.weight, self.field, standard))
-        counts = np.clip(np.floor(y), 0.0, self.highest)
+        known = ~np.isnan(y)
+        counts = np.where(known, np.clip(np.floor(y), 0.0, self.highest), 0.0)
         probability = np.asarray(self._law().cdf(self.weight, self.field, counts))
-        return np.where(y < 0, 0.0, probability)
+        return np.where(known, np.where(y < 0, 0.0, probability), np.nan)
 
     def log_density(self, y: FloatArray) -> FloatArray:
         """Return the log density (counts: log probability) at ``y`` (n, q)."""

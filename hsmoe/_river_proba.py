@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from river import proba
 
+from ._checks import check_number
 from ._predictive import PredictiveMixture
 
 __all__ = ["PredictiveCounts", "PredictiveDistribution", "StreamForecast"]
@@ -60,7 +61,7 @@ class StreamForecast(proba.base.Distribution):  # type: ignore[misc]
 
     def interval(self, coverage: float = 0.9) -> tuple[float, float]:
         """Return the equal-tailed interval of that coverage."""
-        tail = 0.5 * (1.0 - coverage)
+        tail = 0.5 * (1.0 - check_number("coverage", coverage, 0.0, 1.0))
         low, high = self.mixture.quantiles([tail, 1.0 - tail])[0]
         return float(low), float(high)
 

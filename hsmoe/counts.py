@@ -90,7 +90,8 @@ random_state, verbose
         X : array_like or data frame, shape (n, d)
             Features, in raw units.
         y : array_like, shape (n,)
-            Where to evaluate: any numbers.
+            Where to evaluate: any finite numbers; above 2^53, where not every whole number is one
+            that a float can be, at 2^53.
         """
         values, _ = read_target(y, None, missing=self.missing)
         probability = super().predict_cdf(X, np.clip(np.floor(values), 0.0, self._highest()))

@@ -475,3 +475,14 @@ def test_a_refused_row_leaves_the_labels():
 def test_labels_named_beforehand_are_checked(classes, words):
     with pytest.raises(ValueError, match=words):
         hsmoe.river.HSMoEClassifier(classes=classes)
+
+
+def test_answers_of_a_count_forecast_at_odd_places():
+    model = hsmoe.river.HSMoECountRegressor(1, n_particles=8, n_islands=1, seed=1)
+    for i in range(60):
+        model.learn_one({"x": float(i % 7)}, i % 5)
+    forecast = model.predict_one({"x": 3.0}, with_dist=True)
+    assert math.isnan(forecast.cdf(math.nan))
+    assert (forecast.cdf(-1), forecast.cdf(math.inf)) == (0.0, 1.0)
+    with pytest.raises(ValueError, match=r"coverage is 1\.5"):
+        forecast.interval(1.5)

@@ -112,7 +112,7 @@ std::vector<Kind> kinds() {
 
 bool same(const EngineState& a, const EngineState& b) {
   auto equal = [](const auto& u, const auto& v) {
-    return u.size() == v.size() && std::memcmp(u.data(), v.data(), u.size() * sizeof(u[0])) == 0;
+    return u.size() == v.size() && (u.empty() || std::memcmp(u.data(), v.data(), u.size() * sizeof(u[0])) == 0);
   };
   return a.n_rows == b.n_rows && equal(a.particles, b.particles) && equal(a.log_weight, b.log_weight) &&
          equal(a.island_log_evidence, b.island_log_evidence) && equal(a.streams, b.streams) &&

@@ -100,7 +100,7 @@ class Engine(Protocol):
 
     @property
     def n_resamplings(self) -> int:
-        """Since the beginning; the log holds the last 10,000."""
+        """Since the beginning; the log holds the last 5,000."""
 
     def get_state(self) -> dict[str, NDArray[Any]]: ...
 

@@ -117,7 +117,7 @@ class ReportsMixin:
 
     @property
     def resampling_log_(self) -> dict[str, NDArray[Any]]:
-        """The last 10,000 resamplings: arrays ``row``, ``island``, ``ess`` and ``unique``.
+        """The last 5,000 resamplings: arrays ``row``, ``island``, ``ess`` and ``unique``.
 
         ``row`` counts learned rows from 0; ``unique`` is the number of distinct ancestors.
         """
@@ -126,7 +126,7 @@ class ReportsMixin:
 
     @property
     def scan_log_(self) -> dict[str, NDArray[Any]]:
-        """The last 10,000 rejuvenations of islands: what each scanned, and why.
+        """The last 5,000 rejuvenations of islands: what each scanned, and why.
 
         Arrays ``row`` (learned rows from 0) and ``island``; ``n_scans``, the Gibbs scans;
         ``n_rows``, how many retained rows they visited in all; ``forced``, true where so many rows

@@ -119,7 +119,7 @@ class HSMoERegressor(OnlineMixture):
     ess_ : float
         Effective sample size of the particles.
     resampling_log_, scan_log_ : dict
-        When and how the particles were resampled, and rejuvenated: the last 10,000 times.
+        When and how the particles were resampled, and rejuvenated: the last 5,000 times.
 
     References
     ----------

@@ -10,7 +10,7 @@ namespace hsmoe {
 template <class Event>
 class EventLog {
  public:
-  static constexpr Index kKept = 10'000;
+  static constexpr Index kKept = 5'000;
 
   EventLog() = default;
   EventLog(std::vector<Event> events, Index n_dropped) : events_(std::move(events)), n_dropped_(n_dropped) {}

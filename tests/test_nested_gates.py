@@ -25,7 +25,8 @@ GATES = ["softmax", "laplace", ("softmax", "laplace", [1, 2]), ("laplace", [[0, 
 def gate_draws(gate, prior, u, rng, size):
     """Return log gates (size, n, K) at designs (n, 2) drawn from the prior, and log weights.
 
-    Written apart from the core.  Under the horseshoe, draws without the slab are weighted by it.
+    Written apart from the core.  Under the horseshoe, draws without the slab (10) are weighted by
+    it; the centres of a Laplace node have a standard deviation of 3.
     """
     log_weight = np.zeros(size)
     tau = np.abs(rng.standard_cauchy(size))
@@ -38,7 +39,7 @@ def gate_draws(gate, prior, u, rng, size):
         slope = tau * np.abs(rng.standard_cauchy(size)) * rng.normal(size=size)
         if prior == "group-horseshoe":
             slope = slope * np.abs(rng.standard_cauchy(size))
-        log_weight = log_weight - 0.5 * (slope / 3.0) ** 2
+        log_weight = log_weight - 0.5 * (slope / 10.0) ** 2
         return np.stack([intercept, np.clip(slope, -1e100, 1e100)])
 
     def scores(kind, sizes):
